@@ -67,6 +67,7 @@ COVERAGE_SCENARIOS = {  # of each coverage in the summary
     "lossy": "failures, three seeds",
     "all_problems": "all at once",
     "unpaired": "unpaired",
+    "networks": "shared within networks",
     "heavy_tails": "heavy tails, three seeds",
 }
 SUMMARY = """## In short
@@ -76,6 +77,8 @@ Confirmed:
 - Estimates are right on average: the geometric mean over grids is off by at most {bias}, over {count} planted effects.
 - In plain grids the 95 % intervals cover {plain}, over all six tricks. The lowest coverage of a single row is {lowest};
   chance explains a coverage down to {chance_low} with 200 grids, at two standard errors.
+- Where the losses of a variant share half of an arm's noise, the intervals cover {networks}: the seeds of a network
+  count once.
 - No grid reversed the direction of a planted effect or interaction. At most {effects} of grids had a false claim about
   effects, {failures} about failures, and {interactions} about interactions. Holm's correction promises 5 %, and chance
   explains up to {chance_high} with 200 grids.
@@ -97,9 +100,9 @@ Deviations:
   were detected.
 - McNemar's exact test is cautious. For a trick with failures in 40 % of trainings against 5 %, it shows the
   difference in {mcnemar} of grids with 45 pairs, and in {mcnemar_three} with 27.
-- Not tested: noise that cells share, and grids in which a trick is not applicable everywhere. There, the means of the
-  other tricks are over other backgrounds. An interaction with that trick can then look like an interaction with the
-  cell.
+- Not tested: noise that different networks share, and grids in which a trick is not applicable everywhere. There, the
+  means of the other tricks are over other backgrounds. An interaction with that trick can then look like an
+  interaction with the cell.
 """
 
 

@@ -45,6 +45,7 @@ class Scenario:
     heavy_tails: bool = False
     failure_shares: Mapping[str, float] = field(default_factory=dict)  # of trainings, by arm
     missing_share: float = 0.0  # of the arms of cells
+    network_share: float = 0.0  # of an arm's own variance that all losses of a variant share
     paired: bool = True
     with_interactions: bool = False  # whether interactions are analysed too
     grid_count: int = 200
@@ -130,7 +131,7 @@ def remove_tricks(arm: str, *tricks: str) -> str:
 # Scenarios
 
 SINGLE_TRICKS = {"a": 1.0, "b": 0.98, "c": 0.95, "d": 0.9, "e": 0.8, "f": 1.25}
-ONE_SMALL_EFFECT = {"a": 0.927, **dict.fromkeys("bcdef", 1.0)}
+ONE_SMALL_EFFECT = {"a": 0.919, **dict.fromkeys("bcdef", 1.0)}
 NO_EFFECTS = dict.fromkeys("abcdef", 1.0)
 CANCELLING_TRICKS = {  # a and b help alone, but not together
     "a": 0.8, "b": 0.8, "c": 0.9, "a + b": 1.0, "a + c": 0.72, "b + c": 0.72, "a + b + c": 0.9,
@@ -178,12 +179,19 @@ SCENARIOS = (
         "the same, with arms missing as in *missing cells*; 5 % of the remaining trainings diverge",
         CANCELLING_TRICKS, with_interactions=True, missing_share=0.1, failure_shares={OTHER_ARMS: 0.05},
     ),
+    Scenario(
+        "shared within networks", "half of an arm's noise is common to the three losses of a variant",
+        SINGLE_TRICKS, network_share=0.5,
+    ),
     Scenario("nothing", "no effects; 12 cells", NO_EFFECTS, axis_sizes=ALL_AXES, **FALSE_CLAIMS),
     Scenario("nothing, three seeds", "9 cells, as in all grids below", NO_EFFECTS, seeds=3, **FALSE_CLAIMS),
     Scenario("nothing, heavy tails", "three seeds", NO_EFFECTS, seeds=3, heavy_tails=True, **FALSE_CLAIMS),
     Scenario(
         "nothing, failures", "three seeds, 10 % diverge",
         NO_EFFECTS, seeds=3, failure_shares={OTHER_ARMS: 0.1}, **FALSE_CLAIMS,
+    ),
+    Scenario(
+        "nothing, shared within networks", "three seeds", NO_EFFECTS, seeds=3, network_share=0.5, **FALSE_CLAIMS
     ),
     Scenario("nothing, unpaired", "three seeds", NO_EFFECTS, seeds=3, paired=False, **FALSE_CLAIMS),
     Scenario("nothing, factorial", "three seeds", FACTORIAL_WITHOUT_EFFECTS, seeds=3, **FALSE_CLAIMS),
@@ -219,9 +227,23 @@ def draw_logs(scenario: Scenario, shape: tuple[int, int, int], rng: np.random.Ge
     levels = rng.normal(0, LEVEL_SPREAD, (cells, 1, 1))
     spreads = NOISE * rng.permutation(np.geomspace(NOISE_RATIO**-0.5, NOISE_RATIO**0.5, cells))
     shared = draw_noise(scenario, (cells, 1, seeds), rng)
-    own = draw_noise(scenario, shape, rng)
+    own = draw_own_noise(scenario, shape, rng)
     noise = math.sqrt(SHARED_VARIANCE) * shared + math.sqrt(1 - SHARED_VARIANCE) * own
     return levels + scenario.planted_logs.to_numpy()[:, :, None] + spreads[:, None, None] * noise
+
+
+def draw_own_noise(
+    scenario: Scenario, shape: tuple[int, int, int], rng: np.random.Generator
+) -> Values:
+    """Draws the noise of each training, of which all losses of a variant may share a part."""
+    own = draw_noise(scenario, shape, rng)
+    if not scenario.network_share:
+        return own
+    networks = [cell[:-1] for cell in scenario.cells]
+    drawn = {network: draw_noise(scenario, shape[1:], rng) for network in dict.fromkeys(networks)}
+    common = np.array([drawn[network] for network in networks])
+    share = scenario.network_share
+    return math.sqrt(share) * common + math.sqrt(1 - share) * own
 
 
 def draw_noise(scenario: Scenario, shape: tuple[int, int, int], rng: np.random.Generator) -> Values:

@@ -18,7 +18,7 @@ from ganbench.evaluation.metric_names import depends_on_features, features_of_pl
 from ganbench.registry import SpecError, suggest
 
 from .cell_comparison import UNTESTED_VERDICTS, CellComparison
-from .contrasts import Change, arm_difference, estimate_contrast, holm_correct
+from .contrasts import Change, Samples, change_of_samples, estimate_contrast, holm_correct
 from .intervals import CONFIDENCE_LEVEL, is_improvement, ratio_or_difference, t_interval
 from .matched_cells import MatchedCell, count_ended, match_cells, transformed_values
 from .metric_scale import metric_scale
@@ -173,11 +173,10 @@ def change_between(match: MatchedCell, transform: str, paired: bool) -> Change |
     after = transformed_values(match.after, transform)
     if paired:
         both = sorted(before.keys() & after.keys())
-        before = {seed: before[seed] for seed in both}
-        after = {seed: after[seed] for seed in both}
-    if not before or not after:
-        return None
-    return arm_difference(np.array([*after.values()]), np.array([*before.values()]), paired)
+        samples: Samples = {"": {seed: after[seed] - before[seed] for seed in both}}
+    else:
+        samples = {"after": after, "before": {seed: -value for seed, value in before.items()}}
+    return change_of_samples(samples, match.network)
 
 
 def mean_comparison(

@@ -1,12 +1,15 @@
 """Contrasts: weighted sums of arms within each cell, and their means over cells.
 
-The cells are those of the grid, not a sample of all cells: the error of a contrast comes from the seeds
-within each cell. Degrees of freedom follow Welch (1947) and Satterthwaite (1946).
+The cells are those of the grid, not a sample of all cells: the error of a contrast comes from the seeds.
+Cells with the same data set and variant are one network. Trainings of one seed share initial weights there,
+so their changes are correlated, and each seed counts once. Different networks count as independent.
+Degrees of freedom follow Welch (1947) and Satterthwaite (1946).
 """
 
 import math
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,20 +20,26 @@ from .intervals import CONFIDENCE_LEVEL, SCALES
 CELL_COLUMNS = ["data", "variant", "loss", "plan"]
 TEST_POWER = 0.8  # the power at the smallest detectable effect
 
+NETWORK_COLUMNS = 2  # of CELL_COLUMNS: cells that agree in these share initial weights
+
 Cell = tuple[Hashable, ...]
+Samples = Mapping[str, Mapping[Any, float]]  # by arm, then by seed
 
 
 @dataclass(frozen=True)
 class Change:
     """The contrast of one cell, its squared error, and the error's degrees of freedom.
 
-    The squared error is NaN if a cell has too few seeds.
+    The squared error is NaN if a cell has too few seeds. `samples` are the weighted values that the contrast
+    adds up, of each arm; those of a paired contrast are the seeds' differences, under an empty name.
     """
 
     mean: float
     variance: float
     freedom: float
     seeds: int
+    network: Hashable = None  # of the cell; None for a network of its own
+    samples: Samples = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -105,20 +114,36 @@ def measured_arms(table: pd.DataFrame) -> tuple[str, ...]:
     )
 
 
+def network_of(cell: Cell) -> Cell:
+    """Returns the data set and the variant of a cell."""
+    return cell[:NETWORK_COLUMNS]
+
+
 def contrast_within_cell(
-    table: pd.DataFrame, weights: Mapping[str, float], paired: bool
+    table: pd.DataFrame, weights: Mapping[str, float], paired: bool, network: Hashable = None
 ) -> Change | None:
     """Computes the contrast within one cell, or None without values.
 
     A paired contrast uses the seeds that all arms have. Otherwise each arm contributes its own seeds.
     """
     arms, factors = arm_columns(table, weights), np.array(list(weights.values()))
-    if paired:
-        return mean_change_of(arms[~np.isnan(arms).any(1)] @ factors)
-    parts = [
-        mean_change_of(w * arm[~np.isnan(arm)]) for w, arm in zip(factors, arms.T, strict=True)
-    ]
-    return sum_changes([part for part in parts if part], len(parts))
+    own_columns = dict(zip(weights, (arms * factors).T, strict=True))
+    columns = {"": arms @ factors} if paired else own_columns
+    seeds = table.index.to_numpy()
+    return change_of_samples({arm: by_seed(seeds, own) for arm, own in columns.items()}, network)
+
+
+def by_seed(seeds: np.ndarray, values: np.ndarray) -> dict[Hashable, float]:
+    """Returns the known values by their seeds."""
+    known = ~np.isnan(values)
+    return dict(zip(seeds[known].tolist(), values[known].tolist(), strict=True))
+
+
+def change_of_samples(samples: Samples, network: Hashable = None) -> Change | None:
+    """Returns the sum of the arms' means, or None if an arm has no value."""
+    parts = [mean_change_of(np.array([*own.values()])) for own in samples.values()]
+    change = sum_changes([part for part in parts if part], len(parts))
+    return change and replace(change, network=network, samples=samples)
 
 
 def arm_columns(table: pd.DataFrame, arms: Iterable[str]) -> np.ndarray:
@@ -164,21 +189,62 @@ def estimate_contrast(
 ) -> Estimate:
     """Computes the weighted sum of the cells' changes, by default their mean.
 
-    A cell with a single seed or pair borrows the mean variance of the other cells. Without any variance
-    there is no error.
+    A cell with a single seed or pair borrows the mean variance of the others. Without any variance there
+    is no error.
     """
     if not changes:
         return Estimate(math.nan, math.nan, math.nan)
     factors = [1 / len(changes)] * len(changes) if weights is None else list(weights)
     mean = sum(w * c.mean for w, c in zip(factors, changes, strict=True))
-    estimable = [(w, c) for w, c in zip(factors, changes, strict=True) if c.freedom > 0]
+    weighted = merge_networks(zip(factors, changes, strict=True))
+    estimable = [(w, c) for w, c in weighted if c.freedom > 0]
     # Borrowed variances scale the estimated ones, so they add no degrees of freedom.
-    borrowed = sum(w**2 / c.seeds for w, c in zip(factors, changes, strict=True) if c.freedom <= 0)
+    borrowed = sum(w**2 / c.seeds for w, c in weighted if c.freedom <= 0)
     parts = [(w**2 + borrowed * c.seeds / len(estimable)) * c.variance for w, c in estimable]
     if not estimable or not sum(parts) > 0:
         return Estimate(mean, math.nan, math.nan)
     freedom = satterthwaite_freedom(parts, [c.freedom for _, c in estimable])
     return Estimate(mean, math.sqrt(sum(parts)), freedom)
+
+
+def merge_networks(weighted: Iterable[tuple[float, Change]]) -> list[tuple[float, Change]]:
+    """Merges the changes of each network into one, as far as they have common seeds."""
+    groups: dict[Hashable, list[tuple[float, Change]]] = {}
+    for place, (weight, change) in enumerate(weighted):
+        is_shared = change.network is not None and change.freedom > 0
+        groups.setdefault((change.network,) if is_shared else place, []).append((weight, change))
+    merged: list[tuple[float, Change]] = []
+    for group in groups.values():
+        one = merge_changes(group) if len(group) > 1 else None
+        merged += [one] if one else group
+    return merged
+
+
+def merge_changes(group: Sequence[tuple[float, Change]]) -> tuple[float, Change] | None:
+    """Adds up weighted changes of one network seed by seed; returns a weight and their change.
+
+    The error is that of the common seeds. The weight is that of as many independent cells, so that the
+    variance of the change is comparable with theirs. Returns None with fewer than two common seeds.
+    """
+    size = math.sqrt(sum(weight**2 for weight, _ in group))
+    arms = dict.fromkeys(arm for _, change in group for arm in change.samples)
+    samples = {arm: add_common_seeds(group, arm, size) for arm in arms}
+    summed = change_of_samples(samples)
+    if summed is None or math.isnan(summed.variance):
+        return None
+    mean = sum(weight * change.mean for weight, change in group) / size
+    return size, replace(summed, mean=mean)
+
+
+def add_common_seeds(
+    group: Sequence[tuple[float, Change]], arm: str, size: float
+) -> dict[Hashable, float]:
+    """Returns the weighted sum of an arm's values at each seed that all its cells have."""
+    own = [
+        (weight / size, change.samples[arm]) for weight, change in group if arm in change.samples
+    ]
+    seeds = [seed for seed in own[0][1] if all(seed in values for _, values in own)]
+    return {seed: sum(weight * values[seed] for weight, values in own) for seed in seeds}
 
 
 def holm_divisors(p: Sequence[float]) -> list[int]:

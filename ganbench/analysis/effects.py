@@ -27,6 +27,7 @@ from .contrasts import (
     holm_correct,
     holm_divisors,
     measured_arms,
+    network_of,
 )
 from .factors import NO_TRICK, Weights, main_effect_weights, tricks_in, tricks_of_arm
 from .intervals import CONFIDENCE_LEVEL, ratio_or_difference
@@ -79,7 +80,7 @@ def trick_effects(frame: pd.DataFrame) -> list[Effect]:
     """Estimates the effect of each trick against none, over the cells that can estimate it.
 
     The cells are those of the grid, not a sample of all cells. The error comes from the seeds within each
-    cell, paired if the suite declares pairs. The interval does not cover other cells.
+    network, paired if the suite declares pairs. The interval does not cover other cells.
     """
     return effects_of_family(frame, {(): outcome_rows(frame)}, ())
 
@@ -358,7 +359,7 @@ def changes_by_cell(
 ) -> dict[Cell, Change]:
     """Returns the change of each cell, without the cells that have none."""
     changes = {
-        cell: contrast_within_cell(cells[cell], weights, paired)
+        cell: contrast_within_cell(cells[cell], weights, paired, network_of(cell))
         for cell, weights in weights_by_cell.items()
     }
     return {cell: change for cell, change in changes.items() if change}

@@ -8,6 +8,7 @@ import pandas as pd
 
 from ganbench.experiments.plan_names import ENDED_OUTCOMES
 
+from .contrasts import Cell, network_of
 from .intervals import SCALES
 from .metric_scale import metric_scale
 from .rows import ARM_COLUMNS
@@ -54,6 +55,11 @@ class MatchedCell:
     before: Side
     after: Side
     refusal: str = ""
+
+    @property
+    def network(self) -> Cell:
+        """Returns the data set and the variant, whose trainings share initial weights by seed."""
+        return network_of(self.names)
 
     def untested_verdict(self) -> tuple[ComparisonVerdict | None, str]:
         """Returns a verdict that needs no test, with its reason.

@@ -1,16 +1,16 @@
 """Forecast of adaptive seeds: trainings and detectable effects of each round."""
 
 import math
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ganbench.experiments.suite import AdaptiveSeeds
 
-from .contrasts import CELL_COLUMNS, Cell, Estimate, satterthwaite_freedom
+from .contrasts import CELL_COLUMNS, Cell, Estimate, network_of, satterthwaite_freedom
 from .effects import names_of_effects, outcome_rows
 from .factors import NO_TRICK, Weights, main_effect_weights, tricks_of_arm
 from .intervals import CONFIDENCE_LEVEL
@@ -33,7 +33,7 @@ class RoundForecast:
 def forecast_rounds(frame: pd.DataFrame, settings: AdaptiveSeeds) -> list[RoundForecast]:
     """Forecasts each round from the planned rows of a suite.
 
-    Arms of one seed count as uncorrelated. Pairing detects smaller effects if they are correlated.
+    Arms and cells of one seed count as uncorrelated. Pairing detects smaller effects if they are correlated.
     """
     values = outcome_rows(frame)
     arms = arms_by_cell(values)
@@ -78,9 +78,11 @@ def detectable_effect(
     weights: Mapping[Cell, Weights], look: int, rule: LookRule, paired: bool
 ) -> float:
     """Computes the smallest effect that a look detects with a power of 80 %."""
-    seeds, squares = rule.rounds[look], [np.square(list(w.values())) for w in weights.values()]
-    parts = [own.sum() for own in squares] if paired else np.concatenate(squares).tolist()
-    variances = [float(part) / seeds / len(weights) ** 2 for part in parts]
+    seeds, parts = rule.rounds[look], defaultdict[Hashable, float](float)
+    for cell, own in weights.items():
+        for arm, weight in own.items():
+            parts[(network_of(cell), "" if paired else arm)] += weight**2
+    variances = [part / seeds / len(weights) ** 2 for part in parts.values()]
     freedom = satterthwaite_freedom(variances, [seeds - 1.0] * len(variances))
     estimate = Estimate(0.0, math.sqrt(sum(variances)), freedom)
     return estimate.smallest_detectable((1 - CONFIDENCE_LEVEL) / rule.level(look))

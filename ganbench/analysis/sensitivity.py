@@ -8,18 +8,17 @@ import itertools
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ganbench.experiments.plan_names import ENDED_OUTCOMES, LOST_OUTCOMES
 from ganbench.gan.variants import all_variants
 from ganbench.registry import SpecError, parse_spec
 
-from .contrasts import arm_difference, estimate_contrast
+from .contrasts import Cell, contrast_within_cell, estimate_contrast, network_of
 from .effects import outcome_rows
 from .intervals import ratio_or_difference
 from .metric_scale import MetricScale, outcome_scale
@@ -115,35 +114,37 @@ def axis_effects(frame: pd.DataFrame) -> pd.DataFrame:
     paired, transform = frame.attrs["plan"]["analysis"]["paired"], outcome_scale(frame).transform
     rows = []
     for names in ordered:
-        changes = [arm_difference(pair[:, 1], pair[:, 0], paired) for pair in entries[names]]
-        estimate = estimate_contrast(changes)
+        _, before, after = names
+        changes = [
+            contrast_within_cell(table, {after: 1.0, before: -1.0}, paired, network)
+            for network, table in entries[names]
+        ]
+        estimate = estimate_contrast([change for change in changes if change])
         ends = (estimate.mean, *estimate.interval())
         change = (ratio_or_difference(end, transform) for end in ends)
-        rows.append((*names, *count_pairs(entries[names]), *change))
+        pairs = sum(len(table) for _, table in entries[names])
+        rows.append((*names, len(entries[names]), pairs, *change))
     return pd.DataFrame(rows, columns=AXIS_EFFECT_COLUMNS.split())
 
 
-def count_pairs(pairs: Sequence[np.ndarray]) -> tuple[int, int]:
-    """Counts the families, and the pairs of trainings in them."""
-    return len(pairs), sum(map(len, pairs))
-
-
-def moves_along_axes(values: pd.DataFrame) -> Iterator[tuple[tuple[str, str, str], np.ndarray]]:
+def moves_along_axes(
+    values: pd.DataFrame,
+) -> Iterator[tuple[tuple[str, str, str], tuple[Cell, pd.DataFrame]]]:
     """Yields an axis, a value, the next value, and the outcomes of a family that has both.
 
-    Outcomes have shape [seeds, 2].
+    Outcomes are a table of seeds with a column for each of the two values, beside the family's network.
     """
     settings = settings_by_axis(values)
     outcomes = values[[*FAMILY_COLUMNS, "seed", "transformed"]].join(settings)
     for axis in map(str, settings):
         rest = [*FAMILY_COLUMNS, *settings.columns.drop([axis])]
-        for _, part in outcomes.groupby(rest, sort=False):
+        for family, part in outcomes.groupby(rest, sort=False):
             table = part.pivot(index="seed", columns=axis, values="transformed")
             ordered = sorted(map(str, table), key=sort_key_of_setting)
             for before, after in itertools.pairwise(ordered):
-                both = table[[before, after]].dropna().to_numpy(float)
+                both = table[[before, after]].dropna()
                 if len(both):
-                    yield (axis, before, after), both
+                    yield (axis, before, after), (network_of(family), both)
 
 
 def settings_by_axis(values: pd.DataFrame) -> pd.DataFrame:

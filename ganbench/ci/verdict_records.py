@@ -65,7 +65,7 @@ class CheckRecord(VerdictRecord, MethodsRecord):
 class ScaleRecord(Record):
     direction: Literal["lower", "higher"] = Field(description="The better direction.")
     transform: Literal["log", "logit", "none"]
-    unit: str = Field(default="", description="Of the metric; empty for none.")
+    unit: str = Field(default="", description="The metric's unit; empty for none.")
 
 
 class GateTestRecord(Record):

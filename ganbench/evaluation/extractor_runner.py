@@ -57,7 +57,7 @@ class ExtractorRunner:
         return len(batch) == self.batch or size > self.max_batch_bytes
 
     def images_at_once(self, shape: tuple[int, int, int]) -> int:
-        """Returns the images of a shape [C, H, W] in memory at once: whole batches within the limit."""
+        """Returns the images of a shape [C, H, W] that are in memory at once, in whole batches."""
         images = self.images_per_batch(shape)
         return max(1, self.max_batch_bytes // (images * self.bytes_per_image(shape))) * images
 

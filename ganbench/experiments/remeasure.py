@@ -116,7 +116,7 @@ def plan_under_protocol(plan: dict[str, Any], trials: list[Trial], protocol: str
 def with_measurement(
     requested: dict[str, Any], plan: dict[str, Any], request: MeasureRequest
 ) -> dict[str, Any]:
-    """Returns a plan that names its measurements after the run, for the command that repeats it."""
+    """Returns a plan that names its measurements, for the command that repeats them."""
     if request == MeasureRequest():
         return requested
     before = plan.get("measured", {"suite": plan["suite"], "metrics": [], "protocol": ""})

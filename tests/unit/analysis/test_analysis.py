@@ -13,7 +13,13 @@ from scipy import stats
 from synthetic_rows import FACTS, arms, floor, frame, row
 
 import ganbench
-from ganbench.analysis.contrasts import Change, arm_difference, estimate_contrast, holm_correct
+from ganbench.analysis.contrasts import (
+    Change,
+    arm_difference,
+    change_of_samples,
+    estimate_contrast,
+    holm_correct,
+)
 from ganbench.analysis.effects import chain_effects, effects_by_variant, trick_effects
 from ganbench.analysis.intervals import SCALES, t_interval
 from ganbench.analysis.leaderboard import leaderboard
@@ -204,6 +210,68 @@ def test_false_positive_rate_holds_with_lost_trainings(seeds):
         for _ in range(draws)
     ]
     assert np.mean(np.array(p_values) < 0.05) < 0.05 + 3 * math.sqrt(0.05 * 0.95 / draws) + 0.01
+
+
+# Cells of one network
+
+
+def network_rows(cells, seeds=4, lost=()):
+    """Makes rows of cells that differ in their loss, without those of the lost (cell, trick, seed)."""
+    rows = [{**r, "loss": r["plan"], "plan": ""} for r in arms({"r1": 0.8}, seeds, cells)]
+    return [r for r in rows if (r["loss"][-1], r["tricks"], r["seed"]) not in lost]
+
+
+@pytest.mark.parametrize(("paired", "test"), [(True, stats.ttest_rel), (False, welch)])
+def test_seeds_of_one_network_count_once(paired, test):
+    rows = frame(*network_rows((1, 5, 20)), paired=paired)
+    logs = np.log(rows["value"]).groupby([rows["tricks"], rows["seed"]]).mean()
+    expected, effect = test(logs["r1"], logs["none"]), single_effect(rows)
+    low, high = np.exp(expected.confidence_interval())
+    assert (effect.low, effect.high, effect.p) == pytest.approx((low, high, expected.pvalue))
+    assert effect.cells == 3
+
+
+def test_lost_seeds_keep_the_mean_and_leave_the_error():
+    """The mean has each cell's own pairs; the error is that of the seeds that all cells have."""
+    rows = frame(*network_rows((1, 5), lost={("1", "r1", 0)}))
+    logs = np.log(rows["value"]).groupby([rows["loss"], rows["tricks"], rows["seed"]]).mean()
+    pairs = logs[:, "r1"].sub(logs[:, "none"]).dropna()
+    effect = single_effect(rows)
+    assert math.log(effect.ratio) == pytest.approx(pairs.groupby("loss").mean().mean())
+    both = pairs.unstack("loss").dropna().mean(axis=1)
+    half = math.log(effect.high / effect.low) / 2
+    assert half == pytest.approx(stats.t.ppf(0.975, 2) * both.sem())
+
+
+def test_cells_without_common_seeds_count_as_independent():
+    lost = {("0", "r1", s) for s in (0, 1)} | {("1", "r1", s) for s in (2, 3)}
+    changes = [np.array([1.0, 2.0]), np.array([4.0, 8.0])]
+    separate = estimate_contrast([change_of_samples({"": dict(enumerate(c))}) for c in changes])
+    apart = [
+        change_of_samples({"": dict(zip(seeds, values, strict=True))}, "network")
+        for seeds, values in zip([(0, 1), (2, 3)], changes, strict=True)
+    ]
+    assert estimate_contrast(apart) == separate
+    assert single_effect(frame(*network_rows((1, 5), lost=lost))).p > 0
+
+
+@pytest.mark.parametrize("networks", [1, 3])
+def test_intervals_cover_when_cells_of_a_network_share_noise(networks):
+    rng, draws, cells, seeds, shared = np.random.default_rng(0), 2000, 5, 3, 0.6
+    noise = math.sqrt(1 - shared) * rng.normal(size=(draws, networks, cells, seeds))
+    noise += math.sqrt(shared) * rng.normal(size=(draws, networks, 1, seeds))
+    estimates = [
+        estimate_contrast(
+            [
+                change_of_samples({"": dict(enumerate(cell.tolist()))}, number)
+                for number, network in enumerate(grid)
+                for cell in network
+            ]
+        )
+        for grid in noise
+    ]
+    covered = np.mean([low <= 0 <= high for low, high in (e.interval() for e in estimates)])
+    assert covered == pytest.approx(0.95, abs=0.02)
 
 
 def test_pairing_removes_shared_seed_noise():

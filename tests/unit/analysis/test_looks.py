@@ -116,7 +116,7 @@ def test_looks_of_rows_equal_those_of_the_study():
     answers = adaptive_seeds.decide_adaptively(differences, tuple(ROUNDS), settings.chance)
     for grid, signs, seeds in zip(differences, answers.signs, answers.seeds, strict=True):
         rows = [
-            row(tricks, seed, math.exp(value), plan=f"cell={cell}")
+            row(tricks, seed, math.exp(value), variant=f"cell{cell}")
             for cell in range(2)
             for tricks, values in [("none", np.zeros(12)), *zip("abc", grid[:, cell], strict=True)]
             for seed, value in enumerate(values)
@@ -183,7 +183,7 @@ def test_budget_covers_trainings_and_hours():
 
 def test_forecast_detects_with_the_promised_power():
     settings = AdaptiveSeeds(rounds=ROUNDS, trainings=40)
-    planned = [row(r["tricks"], r["seed"], None, "done", plan=r["plan"])
+    planned = [row(r["tricks"], r["seed"], None, "done", variant=r["plan"])
                for r in arms({"a": 1, "b": 1}, seeds=3, cells=(1.0, 1.0))]  # fmt: skip
     rounds = forecast_rounds(frame(*planned), settings)
     assert [entry.trainings for entry in rounds] == [18, 30, 48, 72]
