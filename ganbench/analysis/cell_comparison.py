@@ -45,6 +45,8 @@ class CellComparison:
     change: float = math.nan
     low: float = math.nan  # 95 % interval of this change, not corrected
     high: float = math.nan
+    family_low: float = math.nan  # interval for all cells together, which equivalence follows
+    family_high: float = math.nan
     p: float = math.nan  # two-sided, Holm-corrected over the cells (for the mean: over the metrics)
     failed_before: int = 0  # diverged or failed
     ended_before: int = 0  # diverged, failed or done

@@ -42,7 +42,8 @@ def compare_runs(
     and have the same seeds; otherwise it is Welch's test.
 
     Values and failures are tested separately. Each test has at most 5 % false alarms over the cells of a
-    metric. A significant change in failures decides the verdict, whatever the values of the other trainings.
+    metric, and so have claims of equivalence. A significant change in failures decides the verdict,
+    whatever the values of the other trainings.
 
     `margin` is a share from 0 to below 1; by default, the margin that the suite of `b` declares. `metrics`
     defaults to the metrics of both frames. Raises SpecError for an invalid margin or metric.
@@ -50,7 +51,7 @@ def compare_runs(
     share = declared_margin(b, margin)
     comparisons = []
     for metric in shared_metrics(a, b, metrics):
-        raw = [comparison for comparison, _ in compare_cells(a, b, metric, share)]
+        raw = with_family_intervals(list(compare_cells(a, b, metric, share)))
         values = holm_correct([c.p for c in raw])
         failures = holm_correct([c.failure_p for c in raw])
         comparisons += [with_verdict(*each) for each in zip(raw, values, failures, strict=True)]
@@ -71,10 +72,11 @@ def compare_overall(
     """
     share = declared_margin(b, margin)
     chosen = shared_metrics(a, b, metrics)
-    raw = [
+    means = [
         mean_comparison(blank_comparison(a, b, m, share), list(compare_cells(a, b, m, share)))
         for m in chosen
     ]
+    raw = with_family_intervals(means)
     values = holm_correct([c.p for c in raw])
     return [with_verdict(c, p, c.failure_p) for c, p in zip(raw, values, strict=True)]
 
@@ -111,10 +113,10 @@ def pairs_by_seed(a: pd.DataFrame, b: pd.DataFrame) -> bool:
 
 def compare_cells(
     a: pd.DataFrame, b: pd.DataFrame, metric: str, margin: float
-) -> Iterator[tuple[CellComparison, Change | None]]:
+) -> Iterator[tuple[CellComparison, list[Change]]]:
     """Yields each cell's comparison without its verdict, and its change.
 
-    The change is None unless both sides have comparable values.
+    The list is empty unless both sides have comparable values.
     """
     transform = metric_scale(b.attrs["plan"], metric).transform
     for match in match_cells(a, b, metric):
@@ -122,10 +124,11 @@ def compare_cells(
         if has_nothing_to_compare(cell):
             continue
         if cell.verdict in UNTESTED_VERDICTS:
-            yield cell, None
+            yield cell, []
         else:
-            own = change_between(match, transform, cell.paired)
-            yield with_tests(cell, [own] if own else [], [failure_counts(cell)]), own
+            change = change_between(match, transform, cell.paired)
+            own = [change] if change else []
+            yield with_tests(cell, own, [failure_counts(cell)]), own
 
 
 def has_nothing_to_compare(cell: CellComparison) -> bool:
@@ -180,8 +183,8 @@ def change_between(match: MatchedCell, transform: str, paired: bool) -> Change |
 
 
 def mean_comparison(
-    blank: CellComparison, cells: Sequence[tuple[CellComparison, Change | None]]
-) -> CellComparison:
+    blank: CellComparison, cells: Sequence[tuple[CellComparison, list[Change]]]
+) -> tuple[CellComparison, list[Change]]:
     """Averages the changes of all cells and adds up their failed trainings.
 
     The returned comparison has no tested verdict yet.
@@ -193,8 +196,8 @@ def mean_comparison(
     totals: dict[str, Any] = {name: sum(getattr(c, name) for c in matched) for name in COUNT_FIELDS}
     verdict = classify_without_test(matched)
     named = replace(blank, verdict=verdict, reason="; ".join(refused), **totals)
-    changes = [change for _, change in cells if change]
-    return with_tests(named, changes, [failure_counts(c) for c in matched])
+    changes = [change for _, own in cells for change in own]
+    return with_tests(named, changes, [failure_counts(c) for c in matched]), changes
 
 
 def classify_without_test(matched: Sequence[CellComparison]) -> ComparisonVerdict | None:
@@ -218,14 +221,33 @@ def with_tests(
     c: CellComparison, changes: Sequence[Change], table: Sequence[Sequence[int]]
 ) -> CellComparison:
     """Returns the comparison with the mean change and the tests of values and failures."""
-    combined = estimate_contrast(changes)
-    transform = "log" if c.unit == "ratio" else "none"
+    combined, scale = estimate_contrast(changes), transform_of_unit(c.unit)
     ends = (combined.mean, *combined.interval())
-    middle, low, high = (ratio_or_difference(value, transform) for value in ends)
+    middle, low, high = (ratio_or_difference(value, scale) for value in ends)
     excess, failure_p = fisher_test(table)
     seeds = sum(each.seeds for each in changes)
     c = replace(c, cells=len(changes), seeds=seeds, excess=excess, failure_p=failure_p)
     return replace(c, change=middle, low=low, high=high, p=combined.p())
+
+
+def with_family_intervals(
+    compared: Sequence[tuple[CellComparison, list[Change]]],
+) -> list[CellComparison]:
+    """Returns the comparisons with intervals that hold for all of them together.
+
+    They have Bonferroni's correction: Holm's steps say nothing of equivalence.
+    """
+    tests = max(1, sum(not math.isnan(c.p) for c, _ in compared))
+    corrected = []
+    for c, changes in compared:
+        ends, scale = estimate_contrast(changes).interval(tests), transform_of_unit(c.unit)
+        low, high = (ratio_or_difference(end, scale) for end in ends)
+        corrected.append(replace(c, family_low=low, family_high=high))
+    return corrected
+
+
+def transform_of_unit(unit: str) -> str:
+    return "log" if unit == "ratio" else "none"
 
 
 def fisher_test(table: Sequence[Sequence[int]]) -> tuple[float, float]:
@@ -261,7 +283,7 @@ def with_verdict(c: CellComparison, p: float, failure_p: float) -> CellCompariso
 def decide_comparison_verdict(c: CellComparison) -> ComparisonVerdict:
     if c.is_decided_by_failures:
         return ComparisonVerdict.WORSE if c.excess > 0 else ComparisonVerdict.BETTER
-    if c.unit == "ratio" and 1 - c.margin < c.low and c.high < 1 / (1 - c.margin):
+    if c.unit == "ratio" and 1 - c.margin < c.family_low and c.family_high < 1 / (1 - c.margin):
         return ComparisonVerdict.EQUIVALENT
     if c.p < 1 - CONFIDENCE_LEVEL:
         is_better = is_improvement(c.change, c.direction, 1.0 if c.unit == "ratio" else 0.0)
