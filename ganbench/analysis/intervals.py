@@ -32,8 +32,11 @@ SCALES = {
 
 
 def is_improvement(change: float, direction: str, no_change: float = 0.0) -> bool:
-    """Returns whether a change is towards the better direction, `lower` or `higher`."""
-    return (change < no_change) == (direction == "lower")
+    """Returns whether a change is towards the better direction, `lower` or `higher`.
+
+    No change and NaN are no improvement.
+    """
+    return change < no_change if direction == "lower" else change > no_change
 
 
 def ratio_or_difference(value: float, transform: str) -> float:

@@ -21,7 +21,7 @@ from ganbench.analysis.contrasts import (
     holm_correct,
 )
 from ganbench.analysis.effects import chain_effects, effects_by_variant, trick_effects
-from ganbench.analysis.intervals import SCALES, t_interval
+from ganbench.analysis.intervals import SCALES, is_improvement, t_interval
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.analysis.rows import (
     COST_UNITS,
@@ -66,6 +66,15 @@ def test_log_scale_has_geometric_mean_and_ratio_interval():
     assert interval.mean == pytest.approx(math.e)
     assert interval.high / interval.mean == pytest.approx(math.exp(12.7062), rel=1e-4)
     assert interval.mean / interval.low == pytest.approx(math.exp(12.7062), rel=1e-4)
+
+
+@pytest.mark.parametrize("direction", ["lower", "higher"])
+@pytest.mark.parametrize("no_change", [0.0, 1.0])
+def test_only_a_change_is_an_improvement(direction, no_change):
+    better, worse = (-0.1, 0.1) if direction == "lower" else (0.1, -0.1)
+    assert is_improvement(no_change + better, direction, no_change)
+    for change in (no_change + worse, no_change, math.nan):
+        assert not is_improvement(change, direction, no_change)
 
 
 def test_logit_interval_stays_between_zero_and_one():

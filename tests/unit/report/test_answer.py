@@ -393,3 +393,9 @@ def test_rounding_errors_are_no_change():
     scale = MetricScale("higher", "none", "share")
     assert format_change(-9.25e-18, scale) == "+0 pp"
     assert format_change(-9.25e-4, scale) == "−0.0925 pp"
+
+
+@pytest.mark.parametrize("outcome", ["fid", "is"])
+def test_trick_that_changes_nothing_is_not_the_best(outcome):
+    rows = frame(*arms({"r1": 1.0}, noise=0, metric=outcome), outcome=outcome)
+    assert "none of 1 tried The closest is r1, +0" in text_of(answer_section(rows))
