@@ -7,6 +7,7 @@ reported and no longer used, and no trial is lost.
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,14 +20,21 @@ from .trial_progress import TrialProgress
 TRACKED_EVENT_KEYS = ("fid", "rate")  # logged keys of an event, besides losses and scores
 
 
+@dataclass
+class SentEvents:
+    """A trial that trackers have begun, and its events that they have received."""
+
+    trial: TrackedTrial
+    counts: dict[Path, int] = field(default_factory=dict)  # events read, by attempt
+    last_step: int = 0
+
+
 class TrackerGroup(AbstractContextManager["TrackerGroup"]):
     """Trackers that receive the new events of all trials at every update."""
 
     def __init__(self, trackers: Mapping[str, Tracker], print_line: Callable[[str], None]):
         self.trackers, self.print_line = dict(trackers), print_line
-        self.begun: dict[
-            Path, tuple[TrackedTrial, int]
-        ] = {}  # by attempt: the trial, and the number of logged events
+        self.begun: dict[Path, SentEvents] = {}  # by the folders of trials
         self.ended: set[Path] = set()  # folders of trials that have ended
 
     def open(self, suite: str, folder: Path) -> Self:
@@ -52,28 +60,33 @@ class TrackerGroup(AbstractContextManager["TrackerGroup"]):
     def follow_attempt(
         self, trial_progress: TrialProgress, folder: TrialFolder, attempt: Attempt
     ) -> None:
-        key = attempt.folder
-        if key not in self.begun:
-            trial = TrackedTrial(
-                folder.folder.name, trial_progress.label, flat_trial_settings(folder)
-            )
-            self.begun[key] = trial, 0
-            self.on_each_tracker(lambda tracker: tracker.begin(trial))
-        trial, count = self.begun[key]
+        sent = self.begun.get(folder.folder) or self.begin(trial_progress, folder)
         events = attempt.read_events()
-        for event in events[count:]:
-            self.log_event(trial, event)
-        self.begun[key] = trial, len(events)
+        for event in events[sent.counts.get(attempt.folder, 0) :]:
+            self.log_event(sent, event)
+        sent.counts[attempt.folder] = len(events)
         if trial_progress.has_ended:
             self.ended.add(folder.folder)
             final = last_measurements(folder)
             self.on_each_tracker(
-                lambda tracker: tracker.end(trial, trial_progress.state, final, folder.samples_path)
+                lambda tracker: tracker.end(
+                    sent.trial, trial_progress.state, final, folder.samples_path
+                )
             )
 
-    def log_event(self, trial: TrackedTrial, event: Mapping[str, Any]) -> None:
-        if values := finite_event_numbers(event):
-            self.on_each_tracker(lambda tracker: tracker.log(trial, event["step"], values))
+    def begin(self, trial_progress: TrialProgress, folder: TrialFolder) -> SentEvents:
+        """Begins a trial, once for all its attempts that this process follows."""
+        trial = TrackedTrial(folder.folder.name, trial_progress.label, flat_trial_settings(folder))
+        self.begun[folder.folder] = SentEvents(trial)
+        self.on_each_tracker(lambda tracker: tracker.begin(trial))
+        return self.begun[folder.folder]
+
+    def log_event(self, sent: SentEvents, event: Mapping[str, Any]) -> None:
+        """Logs the numbers of an event, unless an earlier attempt has logged later ones."""
+        values = finite_event_numbers(event)
+        if values and event["step"] >= sent.last_step:
+            sent.last_step = event["step"]
+            self.on_each_tracker(lambda tracker: tracker.log(sent.trial, event["step"], values))
 
     def on_each_tracker(self, act: Callable[[Tracker], None]) -> None:
         """Calls `act` with every tracker; reports and removes each tracker that fails."""

@@ -96,6 +96,22 @@ def test_short_trial_is_logged_completely(folder):
     assert [call[0] for call in tracker.calls] == ["begin", "log", "end", "close"]
 
 
+def test_retried_trial_begins_once_and_repeats_no_step(folder):
+    """A later attempt resumes from a checkpoint, before the last step of the one that died."""
+    tracker = RecordingTracker()
+    with TrackerGroup({"diary": tracker}, pytest.fail) as tracking:
+        for steps, rate, state in (((40, 80), 1.0, "running"), ((60, 80, 100), 2.0, "done")):
+            attempt = folder.new_attempt()
+            for step in steps:
+                attempt.append_event(step=step, rate=rate)
+                tracking.update([trial_progress(folder)])
+            tracking.update([trial_progress(folder, state)])
+    assert [call[0] for call in tracker.calls if call[0] != "log"] == ["begin", "end", "close"]
+    logs = [call for call in tracker.calls if call[0] == "log"]
+    logged = [(step, values["rate"]) for _, _, step, values in logs]
+    assert logged == [(40, 1.0), (80, 1.0), (80, 2.0), (100, 2.0)]
+
+
 def test_waiting_trials_are_not_logged(folder):
     tracker = RecordingTracker()
     with TrackerGroup({"diary": tracker}, pytest.fail) as tracking:
