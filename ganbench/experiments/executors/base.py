@@ -48,7 +48,8 @@ class JobStatus(TrialProgress):
     def assign(self) -> None:
         """Notes that a worker is given the job, and the number of the last attempt before."""
         last = self.job.last_attempt()
-        self.began, self.last_attempt_before = time.time(), last.number if last else 0
+        self.last_attempt_before = last.number if last else 0
+        self.begin_attempt(time.time())
 
     def last_own_attempt(self) -> Attempt | None:
         """Returns the last attempt since a worker was given the job, or None."""

@@ -22,12 +22,17 @@ class TrialProgress:
     rate: float = 0.0  # training images per second
     fid: float | None = None
     measuring: bool = False
-    began: float = 0.0  # time of its first observation as running, in seconds since the epoch
-    resumed: float | None = None  # its progress at that time, above 0 after a checkpoint
+    began: float = 0.0  # time at which its attempt began, in seconds since the epoch
+    resumed: float | None = None  # the attempt's first progress, above 0 after a checkpoint
+    attempt: int = 0  # number of the attempt that was last read
 
     @property
     def has_ended(self) -> bool:
         return self.state not in ("waiting", "running")
+
+    def begin_attempt(self, began: float) -> None:
+        """Forgets what only an earlier attempt has shown; its last numbers stay until new ones."""
+        self.began, self.resumed, self.measuring = began, None, False
 
     def update(self, event: Mapping[str, Any]) -> None:
         """Updates the progress from an event; keeps the values that the event lacks."""
@@ -41,7 +46,7 @@ class TrialProgress:
 
     def seconds_left(self) -> float | None:
         """Returns the remaining seconds of training at the current rate, or None if unknown."""
-        gained = self.progress - (self.resumed or 0.0)
+        gained = 0.0 if self.resumed is None else self.progress - self.resumed
         if gained <= 0:
             return None
         return (time.time() - self.began) / gained * (1 - self.progress)

@@ -89,7 +89,9 @@ def refresh_trial(trial_progress: TrialProgress) -> None:
         trial_progress.state = stored_outcome(trial_progress.folder)
         return
     events, ending = attempts[-1].read_events(), attempts[-1].read_end()
-    trial_progress.began = trial_progress.began or (events[0]["time"] if events else time.time())
+    if trial_progress.attempt != attempts[-1].number:
+        trial_progress.attempt = attempts[-1].number
+        trial_progress.begin_attempt(events[0]["time"] if events else time.time())
     for event in events:
         trial_progress.update(event)
     if ending:

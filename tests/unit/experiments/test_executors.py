@@ -147,6 +147,19 @@ def make_statuses(suite_file, tmp_path, images):
     return [JobStatus(Job(trial, ("fid",), tmp_path / "results")) for trial in trials]
 
 
+def test_assigned_job_has_no_time_left_from_its_last_attempt(statuses):
+    status = statuses[1]
+    status.assign()
+    first = status.job.folder.new_attempt()
+    for progress in (0.0, 0.9):
+        first.append_event(step=1, progress=progress, measuring=True)
+        status.read_last_event()
+    assert status.seconds_left() is not None
+    status.assign()
+    status.read_last_event()
+    assert (status.seconds_left(), status.measuring) == (None, False)
+
+
 def test_death_during_imports_costs_no_attempt(add_start_code, statuses, tmp_path):
     (tmp_path / "deaths").mkdir()
     add_start_code(DIE_WHILE_IMPORTING.format(folder=str(tmp_path / "deaths"), deaths=2))

@@ -60,7 +60,8 @@ def view_lines(trials, width=80, before=0) -> list[str]:
 
 
 def test_live_view_has_row_per_running_trial():
-    trials = [make_trial(state, rate=5000.0, fid=9.5, step=1234567, progress=0.5)
+    numbers = {"rate": 5000.0, "fid": 9.5, "step": 1234567, "progress": 0.5, "resumed": 0.0}
+    trials = [make_trial(state, **numbers)
               for state in ("done", "running", "running", "waiting")]  # fmt: skip
     lines = view_lines(trials)
     assert sum("5,000 img/s" in line and "50% step 1,234,567" in line for line in lines) == 2
@@ -119,6 +120,18 @@ def test_time_left_counts_from_resumed_progress(resumed, progress, left):
     for fraction in (resumed, progress):
         trial.update({"progress": fraction})
     assert trial.seconds_left() == (left and pytest.approx(left, rel=0.05))
+
+
+def test_time_left_after_a_retry_is_of_the_new_attempt():
+    """The new attempt resumed from 0.5 a minute ago; the one that died was measuring its end."""
+    trial = make_trial()
+    for event in ({"progress": 0.0}, {"progress": 0.9, "measuring": True}):
+        trial.update(event)
+    trial.begin_attempt(time.time() - 60)
+    assert (trial.seconds_left(), trial.measuring) == (None, False)
+    for fraction in (0.5, 0.75):
+        trial.update({"progress": fraction})
+    assert trial.seconds_left() == pytest.approx(60, rel=0.05)
 
 
 def test_unknown_rates_are_hidden():
@@ -330,6 +343,19 @@ def test_retried_trial_is_running(folder):
     make_attempt(folder, 1)
     with Store(folder.parent).trial_folder(trial_id(1)).lock():
         assert watch.refresh()[1].state == "running"
+
+
+def test_monitor_begins_again_with_a_new_attempt(folder):
+    watch, dead = RunMonitor(folder), make_attempt(folder, 1)
+    for progress in (0.0, 0.4):
+        dead.append_event(time=time.time() - 5000, progress=progress, measuring=progress > 0)
+    watch.refresh()
+    resumed = make_attempt(folder, 1)
+    for progress, age in ((0.5, 60), (0.75, 1)):
+        resumed.append_event(time=time.time() - age, progress=progress)
+    trial = watch.refresh()[1]
+    assert trial.seconds_left() == pytest.approx(60, rel=0.05)
+    assert not trial.measuring
 
 
 def test_results_without_attempts_give_states(folder):
