@@ -4,11 +4,13 @@ A run reads its own copies, so that an edit during the run has no effect on it. 
 so that its generator can be built again. Nothing runs them without --trust.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 from ganbench.files import write_bytes
-from ganbench.local_files import LocalFile, bind_files, known_files
+from ganbench.local_files import LocalFile, bind_files, is_local, known_files
+from ganbench.registry import SpecError, parse_spec
 
 from .store import SOURCES_FOLDER
 from .trial import Trial
@@ -16,8 +18,30 @@ from .trial import Trial
 
 def copy_files_of_trial(trial: Trial, folder: Path) -> dict[str, str]:
     """Copies the local files that a trial names; returns their hashes by name."""
-    text = trial.to_json()
-    return copy_files([file for name, file in known_files().items() if f"{name}:" in text], folder)
+    names = set(files_named_in(trial.as_dict()))
+    return copy_files([file for name, file in known_files().items() if name in names], folder)
+
+
+def files_named_in(content: Any) -> Iterator[str]:
+    """Yields the names of the local files that specs in plain data name, and their settings."""
+    if isinstance(content, dict):
+        yield from files_named_in(list(content.values()))
+    elif isinstance(content, list | tuple):
+        for each in content:
+            yield from files_named_in(each)
+    elif isinstance(content, str):
+        yield from files_named_by_spec(content)
+
+
+def files_named_by_spec(text: str) -> Iterator[str]:
+    """Yields the local files of a spec, and of the specs among its settings."""
+    try:
+        spec = parse_spec(text)
+    except SpecError:  # a sentence, a hash or another text
+        return
+    if is_local(spec.name):
+        yield spec.name.rpartition(":")[0]
+    yield from files_named_in(dict(spec.settings))
 
 
 def use_copies(folder: Path) -> dict[str, str]:

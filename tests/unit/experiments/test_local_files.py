@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -13,11 +14,12 @@ from ganbench.errors import GanbenchError
 from ganbench.evaluation.metrics import METRICS
 from ganbench.experiments.executors.base import Job, JobStatus, TrialLimits
 from ganbench.experiments.executors.bundle import Bundle
+from ganbench.experiments.keep_sources import copy_files_of_trial
 from ganbench.experiments.plan import plan_trials
 from ganbench.experiments.suite_loader import load_suite
 from ganbench.gan.losses import LOSSES
 from ganbench.gan.tricks import TRICKS
-from ganbench.local_files import VARIABLE, forget_local_files, hash_text
+from ganbench.local_files import VARIABLE, LocalFile, bind_files, forget_local_files, hash_text
 from ganbench.registry import SpecError, explain_error, parse_spec
 
 TRICK = """\
@@ -242,6 +244,22 @@ def test_workers_read_copies(folder, ganbench, tmp_path):
     call = [sys.executable, "-c", RESUME, str(bundle.path)]
     told = subprocess.run(call, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
     assert told == [trial.id, "3.0"]
+
+
+@pytest.mark.parametrize("name", ["my_tricks.py", "größe.py", "parts/my tricks.py"])
+def test_a_trial_keeps_the_files_that_it_names(folder, tmp_path, name):
+    """The other file's name is the end of this one's."""
+    other = name[1:].rpartition("/")[2]
+    (folder / "parts").mkdir()
+    (folder / "my_tricks.py").rename(folder / name)
+    (folder / other).write_text(TRICK.replace("square", "abs"))
+    edit(folder / "mine.toml", "my_tricks.py:Scale", f"{name}:Scale")
+    (*plain, trial) = plan(folder)
+    bind_files([LocalFile(other, folder / other)])
+    assert list(copy_files_of_trial(trial, tmp_path / "trial")) == [name]
+    assert [copy_files_of_trial(each, tmp_path / "plain") for each in plain] == [{}, {}]
+    named = replace(plain[0], data=f"ring(of='{other}:Ring(modes=5)')")
+    assert list(copy_files_of_trial(named, tmp_path / "named")) == [other]
 
 
 def test_stored_code_needs_trust(folder, ganbench, tmp_path):
