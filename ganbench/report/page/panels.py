@@ -121,7 +121,9 @@ def make_curve_panel(
             }
         )
     ends = ", ".join(
-        f"{line['name']} {format_signed(line['y'][-1], 'g')}" for line in lines if line["y"][-1]
+        f"{line['name']} {format_signed(line['y'][-1], 'g')}"
+        for line in lines
+        if line["y"][-1] is not None
     )
     about = f"{y['label']} of {title} during training, final values: {ends}"
     drawn_axes = [make_choosable_axis(axis, shared[axis]) for axis in axes]

@@ -180,6 +180,21 @@ def test_charts_without_tricks_name_variants():
         assert not re.search(r"\bnone\b", text_of(section(page, name)))
 
 
+def test_a_final_value_of_zero_stands_in_the_text_of_a_chart():
+    ends = arms({}, noise=0, metric="modes")
+    curves = [
+        {**each, "value": value, "kind": "curve", "checkpoint": None, "images": step, "step": step}
+        for each in ends
+        for step, value in ((1, 5.0), (2, 0.0))
+    ]
+    rows = frame(*ends, *curves, outcome="modes")
+    rows.attrs["plan"]["metrics"] = {
+        "modes": {"direction": "higher", "transform": "none", "unit": ""}
+    }
+    rows["trial"] = rows["trial"].map(sha256)
+    assert "during training, final values: none 0" in section(page_of(rows), "curves")
+
+
 def test_compared_arms_without_tricks_are_variants():
     rows = rows_of_variants()
     content = make_arm_data(rows, leaderboard(rows))
