@@ -8,6 +8,7 @@ interrupted extraction therefore continues, and no image is extracted twice.
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -36,6 +37,11 @@ class Extraction:
 
     def __len__(self) -> int:
         return len(self.features)
+
+    @cached_property
+    def copies(self) -> int:
+        """The number of images that repeat another one."""
+        return len(self) - len(self.hashes.unique(dim=0))
 
     def content_hash(self) -> str:
         """Returns the hash of all images in their order."""

@@ -40,8 +40,10 @@ def notes_of_source(phase: str, source: Source, extraction: Extraction) -> list[
         sentences.append(
             f"{phase}: {len(sizes)} sizes, from {least} to {greatest}: each image is resized separately"
         )
-    if copies := len(extraction) - len(extraction.hashes.unique(dim=0)):
-        sentences.append(f"{phase}: {copies:,} of {len(extraction):,} are copies of others")
+    if extraction.copies:
+        sentences.append(
+            f"{phase}: {extraction.copies:,} of {len(extraction):,} are copies of others"
+        )
     return [escape_control_characters(sentence) for sentence in sentences]  # with names of files
 
 

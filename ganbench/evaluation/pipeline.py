@@ -120,7 +120,8 @@ class EvaluationPipeline:
         ]
         notes += notes_of_both_sources(fake_extraction, real_extraction, self.wanted.metrics)
         notes += reduced_notes
-        return Evaluation(self.fake.name, self.real.name, terms, rows, floor, tuple(notes))
+        copies, names = fake_extraction.copies, (self.fake.name, self.real.name)
+        return Evaluation(*names, terms, rows, floor, tuple(notes), copies)
 
     @cached_property
     def fakes(self) -> Sequence[int]:

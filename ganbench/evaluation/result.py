@@ -101,6 +101,7 @@ class Evaluation:
     rows: tuple[MetricRow, ...]
     floor: str  # a description of the data that give the floor
     notes: tuple[str, ...]
+    copies: int = 0  # of the `terms.fakes` fakes, those that repeat another one
 
     def __getitem__(self, metric: str) -> float:
         label = METRICS.label(metric)

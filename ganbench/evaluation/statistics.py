@@ -43,6 +43,10 @@ class StatisticsSide:
     def count(self) -> int:
         return 0 if self.extraction is None else len(self.extraction)
 
+    @property
+    def copies(self) -> int:
+        return 0 if self.extraction is None else self.extraction.copies
+
     def content_hash(self) -> str:
         if self.extraction is not None:
             return self.extraction.content_hash()
@@ -75,7 +79,8 @@ class StatisticsPipeline(EvaluationPipeline):
         self.show("metrics", 1, 1)
         notes = (*fake.notes("fakes"), *real.notes("reals"))
         terms = self.make_statistics_protocol(fake, real)
-        return Evaluation(self.fake.name, self.real.name, terms, rows, self.describe_floor(), notes)
+        names, floor = (self.fake.name, self.real.name), self.describe_floor()
+        return Evaluation(*names, terms, rows, floor, notes, fake.copies)
 
     def describe_floor(self) -> str:
         if not self.has_floor:

@@ -1,6 +1,5 @@
 """Gates for any GAN, from the generated images of each training (see `ganbench eval`)."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -34,7 +33,6 @@ from .baseline import (
 from .hypothesis_tests import MIN_TRAININGS_PER_TEST, CellTrainings
 from .verdict import MIN_BASELINE_RATIO, MIN_BASELINE_TRAININGS, MeasuredSide
 
-COPIES_NOTE = re.compile(r"fakes: ([\d,]+) of ([\d,]+) are copies of others")
 FAKES_REMEDY = "Name the images of each training; of one that ended without images, leave them out and add --lost 1"
 Settings = Mapping[Any, Any]  # arguments of `evaluate`
 
@@ -153,12 +151,7 @@ def is_collapsed(evaluation: Evaluation) -> bool:
 
     Different trainings may collapse to the same images, such as all black ones.
     """
-    counts = [match.groups() for match in map(COPIES_NOTE.fullmatch, evaluation.notes) if match]
-    return any(2 * read_count(copies) >= read_count(total) for copies, total in counts)
-
-
-def read_count(text: str) -> int:
-    return int(text.replace(",", ""))
+    return evaluation.copies > 0 and 2 * evaluation.copies >= evaluation.terms.fakes
 
 
 def make_image_side(evaluations: Sequence[Evaluation], lost: int, device: str) -> MeasuredSide:

@@ -8,7 +8,9 @@ from verdict_schema import read_verdict
 
 from ganbench.analysis.verdicts import CommandVerdict
 from ganbench.ci.quality.baseline import read_baseline_file
+from ganbench.ci.quality.image_sets import is_collapsed
 from ganbench.data import DATA
+from ganbench.evaluation.result import Evaluation, EvaluationProtocol
 
 pytestmark = pytest.mark.heavy
 
@@ -179,6 +181,16 @@ def test_equal_collapsed_trainings_are_a_regression(collapsed_images, names):
     result = run_program(collapsed_images, f"gate {fakes} {REFERENCE_OPTIONS} --json")
     assert result.exit_code == CommandVerdict.REGRESSED.exit_code, result.output
     assert "FID (digits' classifier)" in read_verdict(result.stdout)["sentences"][0]
+
+
+@pytest.mark.parametrize(
+    ("copies", "fakes", "expected"), [(0, 0, False), (0, 9, False), (4, 9, False), (5, 10, True)]
+)
+def test_half_of_the_images_are_copies_of_a_collapsed_training(copies, fakes, expected):
+    """The counts decide, and not the words of the notes."""
+    terms = EvaluationProtocol("ganbench", 1, "tiny", 1, None, "none", 1, "0" * 64, 9, fakes)
+    notes = ("fakes: 9 of 9 are copies of others",)
+    assert is_collapsed(Evaluation("fakes", "reals", terms, (), "", notes, copies)) is expected
 
 
 def test_collapsed_training_in_baseline_hides_no_regression(collapsed_images):

@@ -1,6 +1,7 @@
 """`ganbench eval`: scores of any images equal those of torch-fidelity and of trials."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -404,6 +405,17 @@ def test_copies_of_real_images_are_noted(folders, tiny):
     Image.open(next(folders[1].glob("*"))).save(folders[0] / "copy.bmp")
     evaluation = evaluate(*folders, extractor=tiny, metrics="fid")
     assert "1 of the fakes has the same pixels as one of the reals" in evaluation.notes
+
+
+def test_copies_within_fakes_are_counted_and_noted(folders, tiny):
+    plain = evaluate(*folders, extractor=tiny, metrics="fid")
+    first = next(folders[0].glob("*"))
+    for number in range(2):
+        shutil.copy(first, folders[0] / f"copy{number}{first.suffix}")
+    evaluation = evaluate(*folders, extractor=tiny, metrics="fid")
+    assert (plain.copies, evaluation.copies) == (0, 2)
+    assert f"fakes: 2 of {evaluation.terms.fakes} are copies of others" in evaluation.notes
+    assert evaluation.as_dict().keys() == plain.as_dict().keys()
 
 
 # Output
