@@ -9,12 +9,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ganbench.analysis.leaderboard import leaderboard
 from ganbench.counts import count_of
 from ganbench.evaluation.metric_names import metric_display_name
 
 from .arm_names import ArmNamer
-from .findings import run_findings
 from .format_number import format_cell, format_number
 from .line_wrapping import wrap_line
 from .markdown import format_budget, format_measured_count, tie_mark
@@ -25,47 +23,47 @@ MAX_WIDTH = 10_000  # of a table that is measured, in characters
 MAX_CELLS_SHOWN = 12  # cells per data set; the file has the rest
 
 
-def print_leaderboard(frame: pd.DataFrame, console: Console) -> None:
-    """Prints one table per data set, then the findings."""
-    board = leaderboard(frame)
-    print_results(frame, board, run_findings(frame, board=board), console)
-
-
 def print_report(report: SuiteReport, console: Console) -> None:
     """Prints the leaderboard and the findings of a report, without computing them again."""
-    print_results(report.frame, report.board, report.findings, console)
-
-
-def print_results(
-    frame: pd.DataFrame, board: pd.DataFrame, findings: list[str], console: Console
-) -> None:
-    plan, namer = frame.attrs["plan"], ArmNamer.of(board)
-    board = clip_intervals(plan, board)
+    namer = ArmNamer.of(report.board)
+    board = clip_intervals(report.plan, report.board)
     for data, part in board.groupby("data", sort=False):
-        table, left_out = widest_table(plan, str(data), part, namer, console)
-        console.print(table)
-        hidden = part["rank"].notna().sum() - select_shown_rows(part)["rank"].notna().sum()
-        if hidden:
-            more = count_of(int(hidden), "more cell")
-            console.print(f"… and {more} in leaderboard.md", highlight=False)
-        if left_out:
-            names = ", ".join(metric_display_name(metric) for metric in left_out)
-            line = f"Also measured, in leaderboard.md: {names}"
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
-        for metric, reason in inapplicable_metrics(frame, str(data), part).items():
-            line = f"{metric} has no value in any row: {reason}"
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
-    budget = f"Budget: {format_budget(plan)}. {namer.describe_shared()}"
+        print_data_set(report.frame, str(data), part, namer, console)
+    budget = f"Budget: {format_budget(report.plan)}. {namer.describe_shared()}"
     console.print(budget.rstrip(), highlight=False, markup=False)
-    notes = [f"note: {note}" for note in plan.get("notes", [])]
-    for line in [*notes, *describe_untrained_arms(frame)]:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-    for place, line in enumerate(findings):
-        if place == 0:  # the answer
-            console.print(line, style="bold", highlight=False, markup=False)
-        else:
-            item = wrap_line(f"- {line}", console.width)
-            console.print(item, highlight=False, markup=False, soft_wrap=True)
+    notes = [f"note: {note}" for note in report.plan.get("notes", [])]
+    for line in [*notes, *describe_untrained_arms(report.frame)]:
+        print_unwrapped(line, console)
+    print_findings(report.findings, console)
+
+
+def print_data_set(
+    frame: pd.DataFrame, data: str, part: pd.DataFrame, namer: ArmNamer, console: Console
+) -> None:
+    """Prints the table of a data set, and the cells and metrics that it leaves out."""
+    table, left_out = widest_table(frame.attrs["plan"], data, part, namer, console)
+    console.print(table)
+    hidden = part["rank"].notna().sum() - select_shown_rows(part)["rank"].notna().sum()
+    if hidden:
+        more = count_of(int(hidden), "more cell")
+        console.print(f"… and {more} in leaderboard.md", highlight=False)
+    if left_out:
+        names = ", ".join(metric_display_name(metric) for metric in left_out)
+        print_unwrapped(f"Also measured, in leaderboard.md: {names}", console)
+    for metric, reason in inapplicable_metrics(frame, data, part).items():
+        print_unwrapped(f"{metric} has no value in any row: {reason}", console)
+
+
+def print_findings(findings: Sequence[str], console: Console) -> None:
+    """Prints the answer in bold, and the other findings as a list."""
+    for answer in findings[:1]:
+        console.print(answer, style="bold", highlight=False, markup=False)
+    for line in findings[1:]:
+        print_unwrapped(wrap_line(f"- {line}", console.width), console)
+
+
+def print_unwrapped(line: str, console: Console) -> None:
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def describe_untrained_arms(frame: pd.DataFrame) -> list[str]:

@@ -19,7 +19,8 @@ from ganbench.experiments.suite_loader import load_suite
 from ganbench.gan.tricks.base import TrickList
 from ganbench.gan.variants import all_variants
 from ganbench.report.findings import run_findings
-from ganbench.report.terminal import print_leaderboard
+from ganbench.report.report import SuiteReport
+from ganbench.report.terminal import print_report
 from ganbench.rng import RngStreams
 from ganbench.training.budget import Budget
 from ganbench.training.trainer import Trainer
@@ -99,7 +100,7 @@ def test_the_leaderboard_is_that_of_the_published_run():
     frame = ganbench.load(PUBLISHED)
     (shown,) = [text for text in blocks("") if "FID [95 %]" in text]
     console = Console(width=80, file=io.StringIO())
-    print_leaderboard(frame, console)
+    print_report(SuiteReport.of(frame), console)
     printed = " ".join(console.file.getvalue().split())
     rows = re.split(r"\n(?= +\d+ [ ≈] | +…| {8,9}[fg])", shown.split("\n\n")[0])[1:]
     assert len(rows) > 6

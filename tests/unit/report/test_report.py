@@ -22,13 +22,14 @@ from ganbench.report.format_change import format_percent
 from ganbench.report.format_number import format_number
 from ganbench.report.markdown import render_leaderboard
 from ganbench.report.pictures import cell_file_name
-from ganbench.report.terminal import MAX_CELLS_SHOWN, print_leaderboard
+from ganbench.report.report import SuiteReport
+from ganbench.report.terminal import MAX_CELLS_SHOWN, print_report
 from ganbench.report.writer import write_all
 
 
 def terminal_text(row_frame: pd.DataFrame, width=80) -> str:
     console = Console(width=width, file=io.StringIO(), color_system=None)
-    print_leaderboard(row_frame, console)
+    print_report(SuiteReport.of(row_frame), console)
     return console.file.getvalue()
 
 
@@ -537,7 +538,7 @@ def test_different_cells_have_different_file_names():
 def test_findings_below_the_answer_are_a_list_in_a_terminal():
     console = Console(width=80, file=io.StringIO())
     rows = frame(*arms({"r1": 0.5, "ema": 2.5, "x": 1.0}, cells=(1, 9), noise=0.2))
-    print_leaderboard(rows, console)
+    print_report(SuiteReport.of(rows), console)
     lines = console.file.getvalue().splitlines()
     start = next(n for n, line in enumerate(lines) if line.startswith("r1 helps: FID"))
     items = "\n".join(lines[start:]).split("\n- ")[1:]
