@@ -23,7 +23,7 @@ from .summary import (
 
 WIDTH, HEIGHT = 640, 190  # size of the plot area, in units of the SVG
 MAX_LABEL_CHARACTERS = 12  # maximum length of a revision in the plot; the table has all of it
-MAX_TEXT_CHARACTERS = 200  # maximum rows of the table under a plot; the last values
+MAX_LISTED_VALUES = 200  # rows of the table under a plot; the last values
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def make_plot(series: Series, number: int) -> SeriesPlot:
         [make_mark(change, n, series) for n, change in enumerate(series.changes)],
         [format_change(change, unit) for change in series.changes],
         [(HEIGHT * (1 - at / 100), label) for at, label in axis.ticks],
-        [plot_row(entry) for entry in series.entries[-MAX_TEXT_CHARACTERS:]],
+        [plot_row(entry) for entry in series.entries[-MAX_LISTED_VALUES:]],
     )
 
 
