@@ -166,12 +166,14 @@ def metric_columns(
         metric: interval.mean,
         f"{metric} low": interval.low,
         f"{metric} high": interval.high,
-        f"{metric} error": root_mean_square(errors[~np.isnan(errors)]),
+        f"{metric} error": error_of_one_value(errors),
     }
 
 
-def root_mean_square(values: NDArray[np.float64]) -> float:
-    return math.sqrt((values**2).mean()) if len(values) else math.nan
+def error_of_one_value(errors: NDArray[np.float64]) -> float:
+    """Returns the root mean square of the known standard errors; NaN if none is known."""
+    known = errors[~np.isnan(errors)]
+    return math.sqrt((known**2).mean()) if len(known) else math.nan
 
 
 def values_of_cells(rows: pd.DataFrame, plan: dict[str, Any]) -> dict[Any, "pd.Series[float]"]:

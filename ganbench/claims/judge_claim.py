@@ -112,10 +112,10 @@ def budget_obstacle(published: Scale | None, budget: dict[str, Any]) -> str:
         return f"the budget does not count {unit}"
     if share == 1:
         return ""
-    return f"{format_share(share)} of the published {published.amount:,} {unit}"
+    return f"{format_budget_share(share)} of the published {published.amount:,} {unit}"
 
 
-def format_share(share: float) -> str:
+def format_budget_share(share: float) -> str:
     return f"{100 * share:.3g} %"
 
 

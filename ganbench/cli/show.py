@@ -184,7 +184,7 @@ def format_metric_line(metric: dict[str, Any], width: int = MIN_NAME_WIDTH) -> s
     if metric["value"] is None:
         return f"{name:<{width}} {metric['reason'] or 'not measured'}"
     value, unit = with_short_unit(metric["value"], metric["unit"] or "")
-    line = f"{name:<{width}} {format_value(value)}"
+    line = f"{name:<{width}} {format_measured_value(value)}"
     if metric["standard_error"]:
         line += f" ± {metric['standard_error']:.2g}"
     if unit not in re.split(r"\W|_", metric["metric"]):  # names of counts have the unit in them
@@ -201,6 +201,6 @@ def with_short_unit(value: float, unit: str) -> tuple[float, str]:
     return (value / 1e6, "MB") if unit == "bytes" else (value, unit)
 
 
-def format_value(value: float) -> str:
+def format_measured_value(value: float) -> str:
     """Formats four significant digits, or all digits before the point: 20,768, 142.9, 0.086."""
     return format_signed(value, ",.0f" if abs(value) >= 1000 else ".4g")

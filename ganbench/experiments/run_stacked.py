@@ -31,8 +31,8 @@ from .store import Attempt, Busy, Store, TrialFolder
 from .training_pictures import PicturedRecord
 from .trial import Trial
 
-UNMEASURED = "trained, and stopped before it was measured"
-UNTRAINED = "stopped before its next step"
+STOPPED_BEFORE_MEASUREMENT = "trained, and stopped before it was measured"
+STOPPED_BEFORE_STEP = "stopped before its next step"
 
 
 @dataclass
@@ -145,7 +145,7 @@ def train_group(runs: Sequence[MemberRun], stop: ShouldStop, is_first: bool = Fa
     trained from their last checkpoints. A group that is not the first does not begin after a request to stop.
     """
     if not is_first and stop():
-        keep_error(runs, Interrupted(UNTRAINED))
+        keep_error(runs, Interrupted(STOPPED_BEFORE_STEP))
         return
     try:
         with listening_to_heartbeats(lambda: show_life(runs)):
@@ -198,5 +198,5 @@ def finish_member(run: MemberRun, metrics: tuple[str, ...], stop: ShouldStop, pr
     if run.error is not None:
         raise run.error
     if run.lease.guard(stop)() and outcome_of(run.folder) == "done":
-        raise Interrupted(UNMEASURED)
+        raise Interrupted(STOPPED_BEFORE_MEASUREMENT)
     return measure_if_done(run.trial, run.folder, run.attempt, metrics, protocol)

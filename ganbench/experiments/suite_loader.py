@@ -284,11 +284,13 @@ def format_error_sentence(details: Any, location: Location, inner: Location | No
     if kind in ("list_type", "model_type", "dict_type"):
         return explain_container(kind, location, value)
     if kind == "tuple_type":
-        return f"this is a pair of numbers: write [0.5, 0.999], not {format_value(value)}"
+        return f"this is a pair of numbers: write [0.5, 0.999], not {format_wrong_value(value)}"
     if kind == "string_pattern_mismatch" and location == ("name",):
         return explain_name(value)
     message = f"{details['msg'][0].lower()}{details['msg'][1:]}"
-    return message if kind in ("too_long", "too_short") else f"{message}, not {format_value(value)}"
+    if kind in ("too_long", "too_short"):
+        return message
+    return f"{message}, not {format_wrong_value(value)}"
 
 
 def explain_name(name: str) -> str:
@@ -297,7 +299,7 @@ def explain_name(name: str) -> str:
     proposal = f": write {corrected!r}" if corrected else ""
     return (
         f"a name has lowercase letters, digits, _ and -, and begins with a letter or a digit{proposal}, "
-        f"not {format_value(name)}"
+        f"not {format_wrong_value(name)}"
     )
 
 
@@ -311,12 +313,12 @@ def explain_container(kind: str, location: Location, value: Any) -> str:
     if name in LISTS_OF_TABLES:
         return f"this is a list of tables: write [[{name}]], in double brackets"
     if kind == "list_type":
-        return f"this is a list: write [{format_value(value)}]"
+        return f"this is a list: write [{format_wrong_value(value)}]"
     known = f" with its keys ({keys}) below" if keys else " with keys below"
-    return f"this is a table: write [{name}]{known}, not {format_value(value)}"
+    return f"this is a table: write [{name}]{known}, not {format_wrong_value(value)}"
 
 
-def format_value(value: Any) -> str:
+def format_wrong_value(value: Any) -> str:
     """Formats a value, shortened if it is long or deeply nested."""
     return shorten(reprlib.repr(value))
 

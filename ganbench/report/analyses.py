@@ -163,11 +163,11 @@ def format_columns(table: pd.DataFrame) -> pd.DataFrame:
 
     Empty columns are left out.
     """
-    texts = table.map(format_value).rename(columns=lambda name: name.replace("_", " "))
+    texts = table.map(format_entry).rename(columns=lambda name: name.replace("_", " "))
     return texts.loc[:, (texts != "").any()]
 
 
-def format_value(value: object) -> str:
+def format_entry(value: object) -> str:
     if pd.isna(value) or value is False:  # type: ignore[call-overload]
         return ""
     if value is True:

@@ -67,7 +67,7 @@ def describe_best_arm(
     total = count_total(plan, part, outcome)
     lead = f"{short[namer.name(rows[0])]} has the {superlative(scale)} {name}{place}: "
     names = [short[namer.name(row)] for row in rows]
-    values = [format_value(row, outcome, total) for row in rows]
+    values = [format_outcome(row, outcome, total) for row in rows]
     texts = [f"{name} {value}" for name, value in zip(names, values, strict=True)]
     notes = [describe_separation(rows, texts)]
     if not namer.has_tricks and len(rows) > 1 and not any(map(is_rival, rows[1:])):
@@ -75,7 +75,7 @@ def describe_best_arm(
     if total is None:
         notes.append(describe_reference(part, outcome))
     notes.append(describe_learning(part, outcome, scale.is_lower_better))
-    return BestArm(f"{lead}{format_value(rows[0], outcome, total)}.", [n for n in notes if n])
+    return BestArm(f"{lead}{format_outcome(rows[0], outcome, total)}.", [n for n in notes if n])
 
 
 def superlative(scale: MetricScale) -> str:
@@ -84,7 +84,7 @@ def superlative(scale: MetricScale) -> str:
     return "most" if scale.unit == COUNT_UNIT else "highest"
 
 
-def format_value(row: dict[Any, Any], metric: str, total: float | None) -> str:
+def format_outcome(row: dict[Any, Any], metric: str, total: float | None) -> str:
     """Formats a mean with its total and its interval: `23.2 of 25 [20.8, 25]`."""
     value = f"{format_number(row[metric])}{format_total(total)}"
     if pd.isna(row[f"{metric} low"]):

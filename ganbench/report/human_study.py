@@ -33,8 +33,8 @@ def study_table(head: str, names: list[str], rows: list[dict[str, Any]]) -> Tabl
         grid.add_row(
             escape(name),
             format_share_interval(row),
-            format_share(row["fooled"]),
-            format_share(row["doubted"]),
+            format_judged_share(row["fooled"]),
+            format_judged_share(row["doubted"]),
         )
     return grid
 
@@ -48,7 +48,7 @@ def format_share_interval(row: dict[str, Any]) -> str:
     )
 
 
-def format_share(share: float | None) -> str:
+def format_judged_share(share: float | None) -> str:
     return "" if share is None else f"{share:.0%}".replace("%", " %")
 
 

@@ -47,11 +47,11 @@ def bisect_sentences(result: BisectResult, commits: Sequence[Commit], title: str
 def describe_certainty(result: BisectResult) -> str:
     if result.evidence in EXACT_EVIDENCE:
         return f"certain by exact numbers ({result.evidence})"
-    chance = f"the chance of a wrong answer is {format_share(result.error)}"
-    return f"probability {format_share(result.probability)}, {chance}"
+    chance = f"the chance of a wrong answer is {format_chance(result.error)}"
+    return f"probability {format_chance(result.probability)}, {chance}"
 
 
-def format_share(share: float) -> str:
+def format_chance(share: float) -> str:
     """Formats a share in percent, without rounding to 0 % or 100 %."""
     if share < MIN_SHOWN_PROBABILITY:
         return f"below {MIN_SHOWN_PROBABILITY:.1%}"
@@ -126,7 +126,7 @@ def row_cells(
         str(len(journal.values_of(commit.hash)) or ("skipped" if skipped else "")),
         mean,
         str(len(journal.exact_of(commit.hash)) or ""),
-        format_share(share) if share else "",
+        format_chance(share) if share else "",
     )
 
 

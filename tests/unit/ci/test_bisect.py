@@ -41,7 +41,7 @@ from ganbench.ci.bisect.posterior import (
 )
 from ganbench.ci.bisect.search import Bisection, BisectResult, BisectRules
 from ganbench.ci.bisect.separation import separation_of
-from ganbench.ci.bisect.summary import bisect_sentences, format_share
+from ganbench.ci.bisect.summary import bisect_sentences, format_chance
 from ganbench.ci.git import UnknownRevision
 from ganbench.ci.performance.process import BenchmarkReading, ProcessMeasurements
 from ganbench.ci.performance.revisions import RevisionSide
@@ -291,7 +291,7 @@ def test_range_of_the_whole_search_claims_no_certainty():
         "probability 75.0%, the chance of a wrong answer is 25.0%"
         in bisect_sentences(part, commits, "fid")[0]
     )
-    assert [format_share(share) for share in (0.0, 1.0)] == ["below 0.1%", "above 99.9%"]
+    assert [format_chance(share) for share in (0.0, 1.0)] == ["below 0.1%", "above 99.9%"]
 
 
 def test_spent_budget_of_exact_search_names_a_range():

@@ -246,7 +246,7 @@ def test_second_group_waits_after_a_stop(trials, store):
     run_group(trials[:1], store, lambda: True)
     assert run_group(trials, store, lambda: True) == ["interrupted"] * 4
     folders = [store.trial_folder(trial.id) for trial in trials]
-    assert folders[0].attempts()[-1].read_end()["reason"] == run_stacked.UNTRAINED
+    assert folders[0].attempts()[-1].read_end()["reason"] == run_stacked.STOPPED_BEFORE_STEP
     assert [folder.checkpoint_path.exists() for folder in folders] == [True] * 4
 
 
