@@ -156,19 +156,18 @@ def fisher_failure_test(
     p = float(stats.fisher_exact(table, alternative="greater").pvalue)
     one, other = (f / max(1, e) for f, e in zip(failed, ended, strict=True))
     wording = f"{failed[0]} of {ended[0]} before, {failed[1]} of {ended[1]} after"
-    counts, scale = (ended[0], ended[1]), MetricScale("lower", "none")
     return GateTest(
-        ALL_CELLS,
-        FAILURES_METRIC,
-        one,
-        other,
-        other - one,
-        math.nan,
-        0.0,
-        wording,
-        p,
-        counts,
-        scale,
+        cell=ALL_CELLS,
+        metric=FAILURES_METRIC,
+        before=one,
+        after=other,
+        worse=other - one,
+        bound=math.nan,
+        margin=0.0,
+        change=wording,
+        p=p,
+        counts=(ended[0], ended[1]),
+        scale=MetricScale("lower", "none"),
     )
 
 
