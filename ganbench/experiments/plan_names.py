@@ -1,7 +1,9 @@
-"""Names that plans, tables and commands share: parts of an arm, and outcomes."""
+"""Names that plans, tables and commands share: trials, parts of an arm, and outcomes."""
 
 from collections.abc import Iterable
+from typing import Any
 
+PlanItem = dict[str, Any]  # a trial in plan.json
 ARM_FIELDS = ("data", "variant", "loss", "tricks", "plan")
 
 LOST_OUTCOMES = ("diverged", "failed")

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .plan_names import PlanItem
 from .trial import Trial
 from .trial_names import format_chain
 
 Arm = tuple[str, str, str, str, str]  # data, variant, loss, tricks and hyperparameters in tables
-PlanItem = dict[str, Any]  # a trial in plan.json
 
 
 @dataclass(frozen=True)

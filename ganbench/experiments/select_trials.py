@@ -8,13 +8,11 @@ from typing import Any
 from ganbench.errors import GanbenchError
 from ganbench.registry import suggest
 
-from .plan_names import short_id
+from .plan_names import PlanItem, short_id
 
 SEARCHED_FIELDS = ("role", "data", "variant", "loss", "tricks", "plan")
 BEGIN_OF_ID = re.compile("[0-9a-f]{6,}")  # a shorter text is a word, such as `ada`
 UNTRAINED = "untrained"
-
-PlanItem = dict[str, Any]  # a trial in plan.json
 
 
 class NoSuchTrial(GanbenchError, ValueError):
