@@ -31,6 +31,12 @@ PLACES: tuple[Place, ...] = (  # parts of a cell: its place in CELL_COLUMNS, nou
     (2, "loss", "losses"),
     (0, "data set", "data sets"),
 )
+PREPOSITIONS = {  # before the name of a part of cells, or of another trick
+    "data": "on",
+    "variant": "in",
+    "loss": "under",
+    "trick": "together with",
+}
 
 
 @dataclass(frozen=True)
@@ -282,15 +288,15 @@ def uncompared_sentences(frame: pd.DataFrame, coverage: TrickCoverage) -> list[s
     """Returns one sentence per reason why variants or losses have no compared trick."""
     trials, cells = frame[frame["role"].eq("trial")], compared_cells(coverage)
     sentences = []
-    for place, part, preposition in ((1, "variant", "in"), (2, "loss", "under")):
+    for place, part in ((1, "variant"), (2, "loss")):
         compared = {cell[place] for cell in cells}
         levels = [level for level in trials[part].dropna().unique() if level not in compared]
         tricks = {level: set(trials.loc[trials[part].eq(level), "tricks"]) for level in levels}
         bare = [str(level) for level in levels if tricks[level] == {NO_TRICK}]
         lacking = [str(level) for level in levels if NO_TRICK not in tricks[level]]
         if compared and bare:
-            sentences.append(f"No trick was tried {preposition} {join_names(bare, 'or')}.")
+            sentences.append(f"No trick was tried {PREPOSITIONS[part]} {join_names(bare, 'or')}.")
         if compared and lacking:
-            where = f"{preposition} {join_names(lacking, 'or')}"
+            where = f"{PREPOSITIONS[part]} {join_names(lacking, 'or')}"
             sentences.append(f"There is no arm without tricks {where} to compare with.")
     return sentences

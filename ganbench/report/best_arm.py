@@ -18,7 +18,7 @@ from .possible_range import clip_intervals, count_total, format_total
 UNTRAINED_KEY = ["data", "variant"]
 MAX_NAMED_RIVALS = 2  # arms that are not separable from the best one
 MIN_SEEDS = 2  # of an arm that a test can separate from another
-ALL_ARMS = {1: "The arm ends", 2: "Both arms end"}
+ALL_ARMS_END = {1: "The arm ends", 2: "Both arms end"}
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,6 @@ def describe_learning(part: pd.DataFrame, outcome: str, lower: bool) -> str:
         return ""
     better = int((after < before if lower else after > before).sum())
     if better == len(arms):
-        return f"{ALL_ARMS.get(better, f'All {better} arms end')} better than untrained."
+        return f"{ALL_ARMS_END.get(better, f'All {better} arms end')} better than untrained."
     verb = "is" if len(arms) == 1 else "are"
     return f"{better} of {count_of(len(arms), 'arm')} {verb} shown to end better than untrained."

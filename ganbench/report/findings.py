@@ -23,7 +23,7 @@ from ganbench.counts import count_of
 from ganbench.evaluation.metric_names import metric_display_name
 
 from .adaptive import name_correction
-from .answer import answer_of, by_size, uncompared_sentences
+from .answer import PREPOSITIONS, answer_of, by_size, uncompared_sentences
 from .best_arm import best_arm_sentences
 from .dependence import TrickDependence
 from .format_change import (
@@ -41,12 +41,6 @@ FLAG_WORDS = {
     "oscillation": "oscillating since",
     "won": "dominated by the discriminator since",
     "diverged": "diverged at",
-}
-PREPOSITIONS = {
-    "trick × loss": "under",
-    "trick × variant": "in",
-    "trick × data": "on",
-    "trick × trick": "together with",
 }
 MAX_UNDECIDED_NAMED = 3
 MAX_INTERACTION_SENTENCES = 5  # a large grid has dozens of interactions
@@ -191,7 +185,7 @@ def interaction_sentence(
     interaction: Interaction, name: str, scale: MetricScale, correction: str
 ) -> str:
     """Returns a sentence about an effect that differs between one place and the others."""
-    place = f"{PREPOSITIONS[interaction.kind]} {interaction.where}"
+    place = f"{PREPOSITIONS[interaction.kind.rpartition(' × ')[2]]} {interaction.where}"
     return (
         f"{interaction.tricks} affects {name} differently {place} than elsewhere: "
         f"{format_interaction_size(interaction, scale)} "

@@ -17,7 +17,7 @@ from ganbench.report.arm_names import ArmNamer
 from ganbench.report.curves import LearningCurves
 
 Numbers = list[float | None]
-ALL_ARMS = "All arms"
+TITLE_OF_ALL_ARMS = "All arms"
 CURVE_AXES = {  # labels of the horizontal axes that a reader can choose
     "images": "real images shown",
     "steps": "training steps",
@@ -83,7 +83,7 @@ def curve_panels(
         values = [*part["mean"]] if floor is None else [*part["mean"], floor]
         y = chart_axis(learning_curves.label, learning_curves.log, values)
         for name, arms in part.groupby("panel", sort=False):
-            title = str(name) or ALL_ARMS
+            title = str(name) or TITLE_OF_ALL_ARMS
             panel = make_curve_panel(title, arms, y, floor, colours, axes)
             groups.setdefault(str(data), []).append(panel)
     return ChartPanels(occurring_lines(points["line"], colours), groups, axes)

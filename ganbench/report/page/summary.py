@@ -9,7 +9,7 @@ from ganbench.analysis.effects import Effect
 from ganbench.analysis.leaderboard import ARM_COLUMNS
 from ganbench.analysis.metric_scale import MetricScale
 from ganbench.report.adaptive import describe_seeds
-from ganbench.report.answer import MAX_NAMED_TRICKS, PLACES, by_size, describe_pooling
+from ganbench.report.answer import MAX_NAMED_TRICKS, PLACES, PREPOSITIONS, by_size, describe_pooling
 from ganbench.report.arm_names import shorten_names
 from ganbench.report.format_change import (
     format_adjusted_interval,
@@ -30,7 +30,6 @@ from .plots import (
 )
 
 PLACE_NAMES = {"data": "data set"}
-PREPOSITIONS = {"loss": "under", "data": "on"}  # of other places: in
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ def harmful_effects(effects: list[Effect], by_data: bool, scale: MetricScale) ->
 def describe_places(by: str, places: list[str]) -> str:
     """Returns the title of the rows: `Best trick in each variant`, `Best trick under hinge`."""
     place = places[0] if len(places) == 1 else f"each {PLACE_NAMES.get(by, by)}"
-    return f"Best trick {PREPOSITIONS.get(by, 'in')} {place}" if by else "Best trick"
+    return f"Best trick {PREPOSITIONS[by]} {place}" if by else "Best trick"
 
 
 def make_harmful(
@@ -179,7 +178,7 @@ def describe_trick_coverage(
     missing = ", ".join(describe_missing(coverage.missing(effect)))
     if len(places) < 2:
         return f"{effect.tricks}, {missing}"
-    return f"{effect.tricks} {PREPOSITIONS.get(by, 'in')} {places[getattr(effect, by)]}, {missing}"
+    return f"{effect.tricks} {PREPOSITIONS[by]} {places[getattr(effect, by)]}, {missing}"
 
 
 def is_better(effect: Effect, scale: MetricScale) -> bool:
