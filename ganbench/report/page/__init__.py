@@ -5,41 +5,14 @@ two axes from JSON when they scroll into view.
 """
 
 import re
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ganbench.evaluation.metric_names import metric_display_name
-from ganbench.report.adaptive import page_texts
-from ganbench.report.answer import uncompared_sentences
-from ganbench.report.arm_names import ArmNamer
-from ganbench.report.best_arm import best_arms
-from ganbench.report.curves import learning_curves_of
-from ganbench.report.figures.base import line_colours
-from ganbench.report.format_change import (
-    LOG_ODDS,
-    PERCENTAGE_POINTS,
-    describe_direction,
-    describe_unit,
-)
-from ganbench.report.markdown import format_budget
-from ganbench.report.possible_range import clip_intervals
 from ganbench.report.report import SuiteReport
 
-from .arm_data import make_arm_data
-from .arms import VISIBLE_ARMS as FIRST_CARDS
-from .arms import make_arm_cards
-from .citation import make_citation
-from .emphasis import best_lines, page_colours
-from .leaderboard import VISIBLE_ROWS as FIRST_LINES
-from .leaderboard import make_boards
-from .panels import curve_panels, front_panels, profile_panels
-from .plots import make_forests, make_heat_maps, metric_title
-from .provenance import failed_cells, make_page_tables, rerun_command, run_versions
-from .summary import make_answers, run_facts
+from .content import page_content
 
 PAGE_SECTIONS = {  # in the order of the page
     "answer": "Answer",
@@ -54,22 +27,6 @@ PAGE_SECTIONS = {  # in the order of the page
     "tables": "Tables",
     "made": "Reproduce",
 }
-UNIT_NOTES = {
-    PERCENTAGE_POINTS: "Changes are in percentage points (pp) of the modes that each data set has.",
-    LOG_ODDS: "Changes are differences of log odds, log(p / (1 - p)).",
-}
-SCRIPTS = (  # templates of the script, in the order in which they run
-    *("base.js", "permalinks.js", "tables.js", "charts.js", "legends.js", "lazy.js"),
-    *(
-        "statistics.js",
-        "compare.js",
-        "downloads.js",
-        "drawings.js",
-        "pictures.js",
-        "dialog.js",
-        "page.js",
-    ),
-)
 BREAK_POINT = re.compile(r"(?<=[_=])(?=[\w'\"])|(?<=\S\()(?=[\w'\"])|(?<= )(?=\()|(?<=,)(?![\d\s])")
 PAPER_BREAK = Markup('<wbr class="tight">')
 MIN_FOLDED_DIGITS = 32  # of a hash
@@ -83,57 +40,6 @@ def render_page(report: SuiteReport, figures: Path) -> str:
     content = page_content(report, figures)
     sections = [(name, title) for name, title in PAGE_SECTIONS.items() if content.get(name, True)]
     return template_environment().get_template("page.html").render(content, sections=sections)
-
-
-def page_content(report: SuiteReport, figures: Path) -> dict[str, Any]:
-    """Returns the variables of the template."""
-    plan = report.plan
-    report = replace(report, board=clip_intervals(plan, report.board))
-    frame, board = report.frame, report.board
-    outcome = plan["analysis"]["outcome"]
-    scale, namer, coverage = report.effect_scale, ArmNamer.of(board), report.coverage
-    best = best_lines(board, namer)
-    colours = page_colours(list(line_colours(frame, namer)), best)
-    learning_curves = learning_curves_of(frame)
-    cards = make_arm_cards(report, learning_curves, figures)
-    return {
-        "plan": plan,
-        "facts": run_facts(frame),
-        "outcome": metric_display_name(outcome, plan),
-        "outcome_title": metric_title(outcome, plan),
-        "outcome_scale": scale,
-        "unit_note": UNIT_NOTES.get(describe_unit(scale), ""),
-        "verdicts": report.answer,
-        "direction": describe_direction(scale).capitalize(),
-        "best_arms": best_arms(frame, board),
-        "shared": namer.describe_shared(),
-        "has_tricks": namer.has_tricks,
-        "answers": make_answers(report.effects, coverage, scale, report.dependence.varies_by_data),
-        "uncompared": uncompared_sentences(frame, coverage),
-        "findings": report.findings,
-        "boards": make_boards(frame, board),
-        "first_lines": FIRST_LINES,
-        "effects": make_forests(scale, report.effects, report.chains, coverage, report.dependence),
-        "heats": make_heat_maps(scale, report.effects, coverage),
-        "curves_outcome": learning_curves.label,
-        "curves": curve_panels(learning_curves, board, namer, colours),
-        "profiles": profile_panels(report.further.get("profiles"), plan, colours),
-        "front": front_panels(report.further.get("front"), plan, namer, colours),
-        "budget": format_budget(plan),
-        "best": best,
-        "arm_data": (arm_data := make_arm_data(frame, board)),
-        "compare": len(arm_data["arms"]) > 1,
-        "citation": make_citation(plan),
-        "scripts": SCRIPTS,
-        "arms": cards,
-        "with_card": {arm.number for arm in cards.arms} if cards else set(),
-        "first_cards": FIRST_CARDS,
-        "failures": failed_cells(plan, board),
-        "tables": make_page_tables(report.changes, report.further),
-        "command": rerun_command(plan),
-        "made_with": run_versions(frame),
-        **page_texts(plan),
-    }
 
 
 def template_environment() -> Environment:
