@@ -8,6 +8,7 @@ from ganbench.counts import count_of
 from ganbench.data.image_decoding import Odd
 from ganbench.errors import escape_control_characters
 from ganbench.evaluation.inputs.base import Source
+from ganbench.evaluation.metrics.fid_infinity import MIN_EXTRAPOLATED_FAKES, smallest_subset
 from ganbench.registry import parse_spec
 
 from .feature_extraction import Extraction
@@ -51,7 +52,7 @@ def notes_of_both_sources(
     fakes: Extraction, reals: Extraction, metrics: Sequence[str]
 ) -> list[str]:
     sentences = []
-    names = {parse_spec(metric).name for metric in metrics}
+    names = names_of_metrics(metrics)
     if torch.equal(fakes.hashes, reals.hashes):
         sentences += [
             f"fakes and reals are the same images{words}"
@@ -68,15 +69,37 @@ def notes_of_both_sources(
         sentences.append(
             f"fakes are {one} and reals {other}: the values include the effect of resizing"
         )
-    few = min(len(fakes), len(reals))
-    return sentences + notes_on_bias(few, fakes.features.shape[1], metrics)
+    return sentences + notes_on_counts(len(fakes), len(reals), fakes.features.shape[1], metrics)
+
+
+def notes_on_counts(fakes: int, reals: int, width: int, metrics: Sequence[str]) -> list[str]:
+    """Returns notes on metrics that need more images for so many features."""
+    bias = notes_on_bias(min(fakes, reals), width, metrics)
+    return bias + notes_on_extrapolation(fakes, width, metrics)
 
 
 def notes_on_bias(count: int, width: int, metrics: Sequence[str]) -> list[str]:
     """Returns a note if the smaller side has too few images for the FID of so many features."""
-    if count > width or "fid" not in {parse_spec(metric).name for metric in metrics}:
+    if count > width or "fid" not in names_of_metrics(metrics):
         return []
     images, features = count_of(count, "image"), count_of(width, "feature")
     return [
         f"{images} for {features}: FID is mostly bias, so compare it only at equal counts; theory has no value"
     ]
+
+
+def notes_on_extrapolation(fakes: int, width: int, metrics: Sequence[str]) -> list[str]:
+    """Returns a note if the smallest subset of `fid_infinity` is too small for the features."""
+    smallest = smallest_subset(fakes)
+    is_measured = "fid_infinity" in names_of_metrics(metrics) and fakes >= MIN_EXTRAPOLATED_FAKES
+    if smallest > width or not is_measured:
+        return []
+    images, features = count_of(smallest, "image"), count_of(width, "feature")
+    return [
+        f"{images} for {features} in the smallest subset of fid_infinity: "
+        "FID is not linear in 1/N there, so the value can be far off"
+    ]
+
+
+def names_of_metrics(metrics: Sequence[str]) -> set[str]:
+    return {parse_spec(metric).name for metric in metrics}

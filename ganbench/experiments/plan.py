@@ -10,7 +10,7 @@ from ganbench.data.base import NotDownloaded
 from ganbench.devices import Numerics
 from ganbench.evaluation.evaluator import evaluator_for
 from ganbench.evaluation.extractors import EXTRACTORS
-from ganbench.evaluation.image_warnings import notes_on_bias
+from ganbench.evaluation.image_warnings import notes_on_counts
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.protocols import PROTOCOLS
 from ganbench.evaluation.protocols.base import OWN_EXTRACTOR
@@ -197,11 +197,11 @@ def plan_notes(plan: Iterable[PlannedTrial], suite: Suite) -> list[str]:
 
 
 def small_set_notes(data: str, device: str, suite: Suite) -> list[str]:
-    """Returns a note if a data set has too few images for FID."""
+    """Returns notes if a data set has too few images for FID or its extrapolation."""
     evaluator = evaluator_for(data, device, suite.protocol)
     width = evaluator.extract(evaluator.reference[:1]).features.shape[1]
-    few = min(evaluator.protocol.fake, evaluator.protocol.real)
-    return [f"{data}: {note}" for note in notes_on_bias(few, width, suite.metrics)]
+    counts = evaluator.protocol.fake, evaluator.protocol.real
+    return [f"{data}: {note}" for note in notes_on_counts(*counts, width, suite.metrics)]
 
 
 def uneven_images(plan: Iterable[PlannedTrial]) -> list[int]:

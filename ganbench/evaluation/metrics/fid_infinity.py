@@ -3,6 +3,13 @@
 A line is fitted to FID over 1 / N at fifteen sizes, each with a random subset of its own. The value
 is the line at 1 / N = 0. The fit's weights on the subsets give each fake's influence, from which
 the standard error follows. At least 300 fakes are needed. Values may be below zero.
+
+FID is linear in 1 / N only if each subset has many more images than features. The smallest subset
+is a tenth of the fakes, and at most 5,000. If it has no more images than features, the value can be
+far too low or too high. The standard error does not show this. In simulations with 256 features and
+a distance of 12.8, 1,000 fakes gave 8.1, and 520 fakes 25.7. `fid_unbiased` gave 13.0 and 11.0.
+Chong and Forsyth start at 5,000 images for the 2,048 features of Inception. So does this metric for
+50,000 fakes or more.
 """
 
 from dataclasses import dataclass
@@ -18,6 +25,7 @@ from .frechet import frechet_distance, influence_deviation
 
 EXTRAPOLATION_POINTS = 15
 MAX_SMALLEST_SUBSET = 5000  # size of the smallest subset, capped at a tenth of the fakes
+MIN_EXTRAPOLATED_FAKES = 20 * EXTRAPOLATION_POINTS
 FID_SUBSETS_SEED = 2020
 
 
@@ -28,9 +36,9 @@ class FIDInfinity(Metric):
 
     def check_applicable(self, fake: FeatureSet, real: FeatureSet) -> None:
         super().check_applicable(fake, real)
-        if len(fake) < 20 * EXTRAPOLATION_POINTS:
+        if len(fake) < MIN_EXTRAPOLATED_FAKES:
             raise MetricNotApplicable(
-                f"a line through {EXTRAPOLATION_POINTS} sizes needs at least {20 * EXTRAPOLATION_POINTS} fakes"
+                f"a line through {EXTRAPOLATION_POINTS} sizes needs at least {MIN_EXTRAPOLATED_FAKES} fakes"
             )
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
