@@ -26,9 +26,9 @@ def evaluate(
 ) -> None:
     """Score generated images against real ones.
 
-    Each value has a standard error, and two floors: the score of real images, and the expected score of a
-    perfect generator. Array files are .npz, .npy, .pt and .safetensors. With --trust, exported networks are
-    read too. The exit code is 2 if no metric has a value.
+    Each value has a standard error, and two floors. One is the score of real images. The other is the
+    expected score of a perfect generator, if the real images are independent. Array files are .npz, .npy,
+    .pt and .safetensors. With --trust, exported networks are read too. The exit code is 2 if no metric has a value.
     """
     from .weights import require_weights_of_command
 

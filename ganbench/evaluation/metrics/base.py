@@ -101,7 +101,7 @@ class Metric(RenamedHooks):
     def expected_floor(self, real: FeatureSet, count: int) -> float | None:
         """Returns the expected value for `count` samples of a perfect generator.
 
-        Returns None if theory gives no such value.
+        The reals count as independent. Returns None if theory gives no such value.
         """
         return None
 

@@ -217,9 +217,10 @@ def jackknife_error(without: Tensor) -> float:
 def expected_distance(real: FeatureSet, count: int) -> float | None:
     """Returns the expected distance of a perfect generator, to second order in its expansion.
 
-    For Gaussian features, each side of N examples adds (3/2 Σ l_i + Σ_{i<j} l_i l_j / (l_i + l_j))
-    / N, where l are the eigenvalues of the covariance. Returns None if there are too few examples
-    for that order to suffice.
+    The reals count as independent. If they combine a small pool of examples, as stacked digits do,
+    the result is too low. For Gaussian features, each side of N examples adds (3/2 Σ l_i + Σ_{i<j}
+    l_i l_j / (l_i + l_j)) / N, where l are the eigenvalues of the covariance. Returns None if there
+    are too few examples for that order to suffice.
     """
     values = covariance_factor(real).square().sum(0)
     if min(count, len(real)) < 4 * len(values):
