@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from ganbench.evaluation.protocols import PROTOCOLS
 from ganbench.experiments.cells import expand_cells
 from ganbench.experiments.durations import parse_seconds
 from ganbench.experiments.factorial import aliased_terms, fractional_chains
@@ -91,6 +92,14 @@ def test_shipped_suites_have_names_of_their_files(path):
 
 def test_bench_and_smoke_are_shipped():
     assert {path.stem for path in SUITES.glob("*.toml")} >= {"bench", "smoke"}
+
+
+def test_cifar10_has_the_counts_of_published_values():
+    """50,000 fakes against all training images, on Inception's features."""
+    rules = PROTOCOLS.make(load_suite(SUITES / "cifar10.toml").protocol)
+    assert (rules.extractor, rules.fakes, rules.reals) == ("inception", 50_000, 50_000)
+    page = (SUITES.parent / "docs" / "eval.md").read_text(encoding="utf-8")
+    assert f'protocol = "{load_suite(SUITES / "cifar10.toml").protocol}"' in page
 
 
 # Suites that contain incompatible cells on purpose.
