@@ -281,6 +281,17 @@ def test_reverse_kl_matches_perfect_stacked_digits():
     assert [reading.standard_error for reading in readings] == pytest.approx([0.0009] * 2, rel=0.2)
 
 
+@pytest.mark.parametrize(("fakes", "expected"), [(10_000, 0.0609), (26_000, 0.0293)])
+def test_expected_reverse_kl_of_classes_counts_the_reals_too(fakes, expected):
+    """The target of classes is a sample of 50,000 reals, as in stacked digits."""
+    labels = torch.arange(50_000) % 1000
+    reals = FeatureSet(
+        torch.zeros(50_000, 1), torch.nn.functional.one_hot(labels).float(), classes_are_modes=True
+    )
+    floor = METRICS.make("reverse_kl").expected_floor(reals, fakes)
+    assert floor == pytest.approx(expected, abs=1e-4)
+
+
 FLOOR_CASES = {  # metric: law, fakes, reals, relative tolerance of the theory
     "fid": (normals, 400, 500, 0.03),
     "fid_unbiased": (normals, 400, 500, 0.03),

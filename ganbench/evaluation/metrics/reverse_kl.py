@@ -2,9 +2,10 @@
 
 `Σₖ pₖ log(pₖ / qₖ)` in nats over modes `k`, with frequencies `p` of fakes and `q` of reals.
 
-A known mixture is uniform over its modes. For classes, the reals' frequencies are the target.
-Perfect samples score about (K - 1) / 2N, which is 0.0192 for the 26,000 samples of 1,000 stacked
-digits. The standard error is a jackknife's.
+A known mixture is uniform over its modes. Perfect samples then score about (K - 1) / 2N. For classes,
+the frequencies of M reals are the target, which adds (K - 1) / 2M. For 1,000 stacked digits and
+50,000 reals, 26,000 perfect samples score 0.0293, and 10,000 score 0.0609. The standard error is a
+jackknife's.
 """
 
 from dataclasses import dataclass
