@@ -1,7 +1,8 @@
 """DINOv2 (Oquab et al., 2024): the class token of a self-supervised vision transformer.
 
-FID on these features is FD-DINOv2 (Stein et al., 2023). It agrees with human judgement better than FID on
-Inception features. That paper uses `vit-l-14`. The extractor of torch-fidelity resizes and scales images.
+FID on these features has the formula of FD-DINOv2 (Stein et al., 2023), which agrees with human judgement better
+than FID on Inception features. That paper uses `vit-l-14` and resizes images with Pillow's bicubic filter. Here the
+extractor of torch-fidelity resizes them, as TensorFlow 1 did. So values are not comparable with published ones.
 
 This module has its own network, because torch.hub would download and run Meta's code. The weights are
 Meta's; their file has no published checksum. They were not available during development. Tests use random
@@ -21,7 +22,7 @@ from .published import PublishedWeights, Weights, published
 from .weight_files import dinov2_file
 
 Model = Literal["vit-s-14", "vit-b-14", "vit-l-14"]
-DEFAULT_DINOV2_MODEL: Model = "vit-l-14"  # as in FD-DINOv2
+DEFAULT_DINOV2_MODEL: Model = "vit-l-14"  # the model of FD-DINOv2
 CHANNELS_PER_HEAD = 64  # features per attention head, in all models
 POSITION_OFFSET = 0.1  # added to the grid side when positions are resampled, as in Meta's code
 

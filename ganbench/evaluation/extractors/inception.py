@@ -1,8 +1,9 @@
 """Inception v3 (Szegedy et al., 2016), the published extractor of FID and IS.
 
 The network is `inception-v3-compat` of torch-fidelity, with the TensorFlow weights of 2015. It resizes
-images of any size inside, as TensorFlow 1 did. Tests compare its numbers with torch-fidelity only on
-machines that have the weights.
+images of any size inside, as TensorFlow 1 did. The published file was not available during development.
+Tests compare numbers with torch-fidelity under random weights, and on machines that have the file also
+under its weights.
 """
 
 from torch_fidelity import feature_extractor_inceptionv3 as theirs

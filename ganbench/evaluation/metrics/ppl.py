@@ -4,8 +4,9 @@ The value is the mean squared change, E d(G(a), G(b)) / epsilon², over pairs of
 of epsilon from a towards another latent: along the arc in z, on the line in w. Lower is smoother,
 and a collapsed generator scores 0.
 
-d is LPIPS as published (`lpips`), or by default the squared distance of the extractor's features.
-Values of different distances or different extractors cannot be compared. Images are not rounded,
+d is LPIPS (`lpips`), or by default the squared distance of the extractor's features. LPIPS is that of
+torch-fidelity, on images of 64x64 pixels. StyleGAN's values have images of up to 256x256 pixels.
+Values of different distances, sizes or extractors cannot be compared. Images are not rounded,
 because rounding would appear as jumps. All computation is in float32, as published. The lowest and
 the highest `discard` percent of pairs are dropped, as in torch-fidelity. The standard error of such
 a trimmed mean is that of Tukey and McLaughlin (1963).
