@@ -191,9 +191,13 @@ class AnswerWriter:
         return DecidedTricks(verdict.removesuffix("s"), named, len(own) - len(named))
 
     def note_on(self, effect: Effect, counted: bool) -> str:
-        """Returns the compared backgrounds, if they are counted, and the dependence of an effect."""
+        """Returns the compared backgrounds, if they are counted, the losses, and the dependence.
+
+        An effect is about trainings that ended, so the others are named beside it.
+        """
         cells = f"{self.coverage.count(effect)} backgrounds" if counted else ""
-        notes = list(filter(None, [cells, self.dependence.note(effect.tricks)]))
+        lost = f"{count_of(effect.lost, 'training')} lost" if effect.lost else ""
+        notes = list(filter(None, [cells, lost, self.dependence.note(effect.tricks)]))
         return f" ({'; '.join(notes)})" if notes else ""
 
     def describe_undecided(self, effects: list[Effect], helped: bool) -> str:

@@ -129,6 +129,12 @@ def test_same_answer_on_all_data_sets_is_pooled():
     assert "pooled over 2 data sets" in answer
 
 
+def test_lost_trainings_stand_beside_a_claim():
+    rows = [r for r in arms({"r1": 0.5}, seeds=6) if (r["tricks"], r["seed"]) != ("r1", 2)]
+    answer = run_findings(frame(*rows, row("r1", 2, plan=rows[0]["plan"])))[0]
+    assert re.match(r"r1 helps: FID −\d+ % \[.*?\] \(1 training lost\)", answer)
+
+
 def test_shares_change_by_at_most_all_modes():
     scale = MetricScale("higher", "none", "share")
     assert format_interval(-1.8, 0.3, scale) == "[−100 pp, +30 pp]"
