@@ -133,8 +133,10 @@ instructions and the same torch. *largest difference* is relative to the publish
 
 Rows of `hundred_seeds`, `kurach`, `lucic`, `modes` and `r3gan_ablation`, and a third of those of `transfer` at 8x8 and
 16x16, come from another machine with the same torch. Training again here does not repeat them, although two trainings
-here have equal bits. The revision that published `modes`, run here, gives the values of today's code to 14 digits. {shared} trials are in both `{first}`
-and `{second}`, so both machines trained them: {equal} have an equal FID. FID of the second suite is {ratio} times
+here have equal bits. The revision that published `modes`, run here, gives the values of today's code to 14 digits.
+
+{shared} trials are in both `{first}` and `{second}`, so both machines trained them: {equal} have an equal
+FID. FID of the second suite is {ratio} times
 that of the first on average (geometric mean, 95 % t interval). The logarithm of the ratio has a standard deviation
 of {spread:.2f}; over the seeds of `hundred_seeds`, that of FID is 0.22. Another processor changes a training by
 less than another seed does, and shifts no mean that is shown. Compare arms on one kind of machine.
