@@ -80,8 +80,8 @@ Confirmed:
 - Where the losses of a variant share half of an arm's noise, the intervals cover {networks}: the seeds of a network
   count once.
 - At most {turned} of grids reversed the direction of a planted effect or interaction.
-- At most {effects} of grids had a false claim about effects, {failures} about failures, and {interactions} about interactions. Holm's correction promises 5 %, and chance
-  explains up to {chance_high} with 200 grids.
+- At most {effects} of grids had a false claim about effects, {failures} about failures, and {interactions} about
+  interactions. Holm's correction promises 5 %, and chance explains up to {chance_high} with 200 grids.
 - An effect as large as *detectable from* was detected in {power} of grids, against the promised 80 %.
 - Equivalence follows the adjusted interval. At the margin itself, 0.95, it was claimed in at most
   {margin}; its level is 2.5 %.
