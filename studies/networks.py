@@ -9,15 +9,16 @@ interval is a bootstrap over tricks.
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 import ganbench
-from ganbench.analysis.contrasts import Cell, arm_columns, cell_tables, network_of
-from ganbench.analysis.effects import effect_weights, names_of_effects, outcome_rows
+from ganbench.analysis.contrasts import Cell, cell_tables, network_of
+from ganbench.analysis.effects import names_of_effects, outcome_rows
+from ganbench.analysis.interactions import effect_by_cell
 from ganbench.analysis.metric_scale import outcome_scale
 
 PUBLISHED = Path(__file__).parents[1] / "results" / "published"
@@ -40,15 +41,10 @@ Products = list[
 ]  # of two backgrounds: sum of products, root of the sums of squares
 
 
-def changes_by_cell(frame: pd.DataFrame, trick: str) -> dict[Cell, pd.Series]:
+def changes_at_seeds(cells: Mapping[Cell, pd.DataFrame], trick: str) -> dict[Cell, pd.Series]:
     """Returns the changes by a trick at each seed, of the cells with two or more."""
-    tables = cell_tables(outcome_rows(frame), outcome_scale(frame).transform)
-    changes = {}
-    for cell, table in tables:
-        if weights := effect_weights(table, trick):
-            sums = arm_columns(table, weights) @ np.array(list(weights.values()))
-            changes[cell] = pd.Series(sums, index=table.index).dropna()
-    return {cell: own for cell, own in changes.items() if len(own) > 1}
+    changes = effect_by_cell(cells, trick, paired=True)
+    return {cell: pd.Series(own.samples[""]) for cell, own in changes.items() if own.seeds > 1}
 
 
 def kind_of_pair(one: Cell, other: Cell) -> str:
@@ -57,9 +53,11 @@ def kind_of_pair(one: Cell, other: Cell) -> str:
     return "one data set, two networks" if one[0] == other[0] else "two data sets"
 
 
-def products_of_trick(frame: pd.DataFrame, trick: str) -> Iterator[tuple[str, tuple[float, float]]]:
+def products_of_trick(
+    cells: Mapping[Cell, pd.DataFrame], trick: str
+) -> Iterator[tuple[str, tuple[float, float]]]:
     """Yields the kind of each pair of backgrounds and its products."""
-    changes = changes_by_cell(frame, trick)
+    changes = changes_at_seeds(cells, trick)
     for one, other in itertools.combinations(changes, 2):
         both = pd.concat([changes[one], changes[other]], axis=1).dropna().to_numpy()
         if len(both) > 1:
@@ -78,9 +76,11 @@ def correlate(by_trick: list[Products]) -> tuple[float, float, float]:
 
 def rows_of_suite(suite: str) -> Iterator[dict[str, object]]:
     frame = ganbench.load(PUBLISHED / suite)
+    values = outcome_rows(frame)
+    cells = dict(cell_tables(values, outcome_scale(frame).transform))
     products: dict[str, dict[str, Products]] = defaultdict(lambda: defaultdict(list))
-    for trick in names_of_effects(outcome_rows(frame)):
-        for kind, product in products_of_trick(frame, trick):
+    for trick in names_of_effects(values):
+        for kind, product in products_of_trick(cells, trick):
             products[kind][trick].append(product)
     for kind, by_trick in products.items():
         mean, low, high = correlate(list(by_trick.values()))

@@ -6,7 +6,7 @@ the cells of a metric. Values measured under different protocols are never compa
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -221,9 +221,8 @@ def with_tests(
     c: CellComparison, changes: Sequence[Change], table: Sequence[Sequence[int]]
 ) -> CellComparison:
     """Returns the comparison with the mean change and the tests of values and failures."""
-    combined, scale = estimate_contrast(changes), transform_of_unit(c.unit)
-    ends = (combined.mean, *combined.interval())
-    middle, low, high = (ratio_or_difference(value, scale) for value in ends)
+    combined = estimate_contrast(changes)
+    middle, low, high = in_unit((combined.mean, *combined.interval()), c.unit)
     excess, failure_p = fisher_test(table)
     seeds = sum(each.seeds for each in changes)
     c = replace(c, cells=len(changes), seeds=seeds, excess=excess, failure_p=failure_p)
@@ -240,14 +239,14 @@ def with_family_intervals(
     tests = max(1, sum(not math.isnan(c.p) for c, _ in compared))
     corrected = []
     for c, changes in compared:
-        ends, scale = estimate_contrast(changes).interval(tests), transform_of_unit(c.unit)
-        low, high = (ratio_or_difference(end, scale) for end in ends)
+        low, high = in_unit(estimate_contrast(changes).interval(tests), c.unit)
         corrected.append(replace(c, family_low=low, family_high=high))
     return corrected
 
 
-def transform_of_unit(unit: str) -> str:
-    return "log" if unit == "ratio" else "none"
+def in_unit(values: Iterable[float], unit: str) -> list[float]:
+    """Returns differences of transformed means in the unit of a comparison's change."""
+    return [ratio_or_difference(value, "log" if unit == "ratio" else "none") for value in values]
 
 
 def fisher_test(table: Sequence[Sequence[int]]) -> tuple[float, float]:

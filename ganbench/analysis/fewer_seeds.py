@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from .contrasts import CELL_COLUMNS, cell_tables
 from .effects import outcome_rows
-from .intervals import ratio_or_difference
 from .metric_scale import outcome_scale
 
 FEWER_SEEDS = (1, 2, 3, 5, 10, 20)
@@ -45,7 +44,7 @@ def tables_of_fewer_seeds(frame: pd.DataFrame, rng: Random = 0, draws: int = DRA
         for seeds in drawn_counts(values):
             best = table.columns[values.mean(0).argmin()]
             names_best, loss, wrong = compare_draws(values, seeds, random, draws)
-            ratio = ratio_or_difference(sign * loss, transform)
+            ratio = scale.change_of(sign * loss)
             entries.append((*cell, table.shape[1], best, seeds, names_best, ratio, wrong))
     return pd.DataFrame(entries, columns=[*CELL_COLUMNS, *FEWER_SEEDS_COLUMNS.split()])
 

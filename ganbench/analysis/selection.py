@@ -82,6 +82,4 @@ def best_seed_illusions(values: pd.DataFrame, scale: MetricScale) -> dict[int, f
     best = cells.min() if scale.is_lower_better else cells.max()
     off = (best - cells.mean())[cells.count() > 1]
     groups: Any = off.groupby(level="group")
-    return {
-        group: ratio_or_difference(float(part.mean()), scale.transform) for group, part in groups
-    }
+    return {group: scale.change_of(float(part.mean())) for group, part in groups}

@@ -20,7 +20,6 @@ from ganbench.registry import SpecError, parse_spec
 
 from .contrasts import Cell, contrast_within_cell, estimate_contrast, network_of
 from .effects import outcome_rows
-from .intervals import ratio_or_difference
 from .metric_scale import MetricScale, outcome_scale
 
 FAMILY_COLUMNS = ["data", "variant", "loss", "tricks"]
@@ -111,7 +110,7 @@ def axis_effects(frame: pd.DataFrame) -> pd.DataFrame:
     for names, pair in moves_along_axes(attempted_trials(frame)):
         entries[names].append(pair)
     ordered = sorted(entries, key=lambda names: (names[0], *map(sort_key_of_setting, names[1:])))
-    paired, transform = frame.attrs["plan"]["analysis"]["paired"], outcome_scale(frame).transform
+    paired, scale = frame.attrs["plan"]["analysis"]["paired"], outcome_scale(frame)
     rows = []
     for names in ordered:
         _, before, after = names
@@ -121,7 +120,7 @@ def axis_effects(frame: pd.DataFrame) -> pd.DataFrame:
         ]
         estimate = estimate_contrast([change for change in changes if change])
         ends = (estimate.mean, *estimate.interval())
-        change = (ratio_or_difference(end, transform) for end in ends)
+        change = map(scale.change_of, ends)
         pairs = sum(len(table) for _, table in entries[names])
         rows.append((*names, len(entries[names]), pairs, *change))
     return pd.DataFrame(rows, columns=AXIS_EFFECT_COLUMNS.split())

@@ -71,6 +71,16 @@ class CommandGroup(TyperGroup):
                 )
 
 
+def refuse_options(owner: str, given: dict[str, Any]) -> None:
+    """Ends the program at an option that this use of a command ignores.
+
+    `owner` says what the option is for, as in `for a suite`. None, False and 0 are not given.
+    """
+    for name, value in given.items():
+        if value not in (None, 0):
+            fail(f"--{name} is an option {owner}")
+
+
 def fail_or_download(error: NotDownloaded) -> NoReturn:
     """Ends the program with the remedies; on a terminal, offers the download first."""
     from .weights import download_on_request

@@ -12,7 +12,7 @@ from ganbench.analysis.verdicts import CommandVerdict
 from ganbench.counts import count_of
 from ganbench.files import temporary_folder
 
-from .base import app, err, fail, out
+from .base import app, err, fail, out, refuse_options
 from .interruption import KEPT_MEASUREMENTS, explained_ctrl_c, parse_time_option
 from .options import Device, Json, ProfileName, VerdictFile, trust_option
 from .streams import print_json
@@ -90,9 +90,13 @@ def bisect(
     require_one_measure(suite=suite, benchmark=benchmark, command=command)
     if command is not None and evidence == "exact":
         fail("--evidence exact: a command has no exact numbers; --suite and --benchmark have some")
-    refuse_unused("--suite", suite, metric=metric, cell=cell, profile=profile, trust=trust)
-    refuse_unused("--command", command, better=better)
-    refuse_unused("--suite and --benchmark", suite or benchmark, device=device != "auto")
+    if suite is None:
+        given = {"metric": metric, "cell": cell or None, "profile": profile, "trust": trust}
+        refuse_options("of --suite", given)
+    if command is None:
+        refuse_options("of --command", {"better": better})
+    else:
+        refuse_options("of --suite and --benchmark", {"device": device != "auto"})
     wanted = SuiteOptions(suite or "", metric, cell, profile, device, trust)
     budget = (error, measurements, parse_time_option(time), evidence)
     with explained_ctrl_c(KEPT_MEASUREMENTS), temporary_folder("bisect") as scratch:
@@ -170,13 +174,6 @@ def require_one_measure(**given: str | None) -> None:
     options = [f"--{name}" for name in given]
     if sum(value is not None for value in given.values()) != 1:
         fail(f"give one of {', '.join(options[:-1])} and {options[-1]}")
-
-
-def refuse_unused(owner: str, chosen: str | None, **given: Any) -> None:
-    """Ends the program at an option of a way of measuring that was not chosen."""
-    for name, value in given.items():
-        if value and chosen is None:
-            fail(f"--{name} is an option of {owner}")
 
 
 def suite_measurer(options: SuiteOptions, scratch: Path) -> Measure:

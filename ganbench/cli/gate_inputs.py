@@ -12,7 +12,7 @@ import typer
 
 from ganbench.experiments.suite_files import find_suite_file
 
-from .base import err, fail
+from .base import err, fail, refuse_options
 from .interruption import explained_ctrl_c
 from .options import trust_option
 from .trainings import executor_of, print_failures
@@ -64,20 +64,14 @@ class ImageSets:
 
 def refuse_image_options(**given: Any) -> None:
     """Ends the program at an option of images that a suite does not use."""
-    refuse_given("images (--real)", given)
+    refuse_options("for images (--real)", given)
 
 
 def refuse_suite_options(place: TrainingPlace, **given: Any) -> None:
     """Ends the program at an option of a suite that images do not use."""
     named = {"results": place.results, "workers": place.workers, "profile": place.profile}
     executor = place.executor if place.executor != "auto" else None
-    refuse_given("a suite", {**given, **named, "executor": executor})
-
-
-def refuse_given(kind: str, options: dict[str, Any]) -> None:
-    for name, value in options.items():
-        if value not in (None, False) and value != 0:
-            fail(f"--{name} is an option for {kind}")
+    refuse_options("for a suite", {**given, **named, "executor": executor})
 
 
 def train_in_store(gate_run: Any, place: TrainingPlace, fresh: bool) -> tuple[Any, int]:

@@ -5,12 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ganbench.experiments.select_trials import (
-    UNTRAINED,
-    is_selected,
-    searched_name,
-    suggest_word,
-)
+from ganbench.experiments.select_trials import match_items, searched_name, suggest_word
 
 from .base import fail
 from .stored_results import has_store, read_frame, suite_folder
@@ -44,13 +39,11 @@ def select_rows_by_words(suite: str, cell: str, results: Path) -> Any:
     frame = frame[frame["trial"].notna()]
     cells = frame[[*CELL_KEY_COLUMNS, "trial"]].fillna("").drop_duplicates()
     items = cells.to_dict("records")
-    trials = {item["trial"] for item in items if is_selected(item, cell)}
-    chosen = frame[frame["trial"].isin(trials)]
-    if chosen.empty:
+    trials = {item["trial"] for item in match_items(items, cell)}
+    if not trials:
         hint = suggest_word(map(searched_name, items), cell)
         fail(f"no cell of {suite} has all the words {cell!r} in its name{hint}")
-    trained = chosen[chosen["role"].eq("trial")]
-    return chosen if trained.empty or UNTRAINED in cell.split() else trained
+    return frame[frame["trial"].isin(trials)]
 
 
 def select_rows_by_rank(frame: Any, rank: int, suite: str) -> Any:

@@ -49,15 +49,20 @@ def is_begin_of_id(word: str, trial: str) -> bool:
 
 
 def select_items(items: Sequence[PlanItem], words: str, suite: str) -> list[PlanItem]:
-    """Returns the trials with all the words in their names; a word may be the begin of an id.
-
-    Untrained references are chosen only if they are named, or if no other trial matches. Raises
-    NoSuchTrial, with a similar word, if no trial matches.
-    """
-    chosen = [item for item in items if is_selected(item, words)]
+    """Returns the trials that match words; raises NoSuchTrial, with a similar word, for none."""
+    chosen = match_items(items, words)
     if not chosen:
         hint = suggest_word(map(searched_name, items), words)
         raise NoSuchTrial(f"no trial of {suite} has all the words {words!r} in its name{hint}")
+    return chosen
+
+
+def match_items(items: Sequence[PlanItem], words: str) -> list[PlanItem]:
+    """Returns the trials with all the words in their names; a word may be the begin of an id.
+
+    Untrained references are chosen only if they are named, or if no other trial matches.
+    """
+    chosen = [item for item in items if is_selected(item, words)]
     trained = [item for item in chosen if item["role"] != UNTRAINED]
     return chosen if not trained or UNTRAINED in words.split() else trained
 

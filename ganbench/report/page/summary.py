@@ -72,7 +72,7 @@ def make_answers(
     if not places:
         return None
     best = [best_first(split_by_coverage(own)[0], scale)[0] for own in places.values()]
-    shown = [effect for effect in best if is_better(effect, scale)]
+    shown = [effect for effect in best if scale.is_improvement(effect.ratio)]
     harmful = harmful_effects(effects, by_data, scale)
     axis = make_forest_axis([*shown, *harmful], scale)
     short = shorten_names(list(dict.fromkeys(e.tricks for e in effects)))
@@ -154,7 +154,7 @@ def make_answer(
 ) -> PlaceAnswer:
     ranked = split_by_coverage(effects)[0]
     best = best_first(ranked, scale)[0]
-    better = is_better(best, scale)
+    better = scale.is_improvement(best.ratio)
     closest = f"The closest is {short[best.tricks]}, {format_effect_size(best, scale)}."
     return PlaceAnswer(
         place=place,
@@ -179,11 +179,6 @@ def describe_trick_coverage(
     if len(places) < 2:
         return f"{effect.tricks}, {missing}"
     return f"{effect.tricks} {PREPOSITIONS[by]} {places[getattr(effect, by)]}, {missing}"
-
-
-def is_better(effect: Effect, scale: MetricScale) -> bool:
-    """Returns whether the estimate is better than no trick."""
-    return scale.is_improvement(effect.ratio)
 
 
 def format_sureness(best: Effect, scale: MetricScale) -> str:

@@ -13,6 +13,7 @@ from ganbench.ci.methods.cells import CPU
 from ganbench.data import DATA
 from ganbench.data.base import BatchLoader
 from ganbench.evaluation.evaluator import evaluator_for
+from ganbench.experiments.plan_names import join_names
 from ganbench.gan.build import Incompatible, build_training
 from ganbench.gan.hyperparameters import Hyperparameters
 from ganbench.gan.recipe import Recipe
@@ -36,7 +37,7 @@ class SmallTraining:
     recipe: Recipe | None = None  # of a network; None: the variant's
 
     def __str__(self) -> str:
-        return " / ".join([self.data, self.variant, self.loss, *self.tricks])
+        return join_names([self.data, self.variant, self.loss, *self.tricks])
 
     def make(self, seed: int = 0) -> Trainer:
         """Returns the training; raises Incompatible."""
