@@ -109,6 +109,11 @@ def merge_store(theirs: Store, ours: Store, source: str) -> MergeSummary:
     plans = [path.parent for path in plan_paths(theirs.root)]
     if not folders and not plans:
         raise BadArchive(f"{source} is no store: it has neither trials nor plans")
+    if not folders and any(any(plan.glob("results.*")) for plan in plans):
+        command = "`ganbench export SUITE --records`"
+        raise BadArchive(
+            f"{source} has tables and no trials: name a store, or records of {command}"
+        )
     read_each([partial(check_trial, folder) for folder in folders])
     read_each([partial(read_scores, path) for path in floor_paths(theirs.root)])
     read_each([partial(read_plan, folder) for folder in plans])

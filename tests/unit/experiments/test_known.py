@@ -8,6 +8,7 @@ from pandas.testing import assert_frame_equal
 
 import ganbench as gb
 from ganbench.experiments.store import Store
+from ganbench.experiments.store_archive import plan_paths
 
 pytestmark = pytest.mark.heavy  # a small run
 
@@ -85,3 +86,12 @@ def test_records_of_other_code_are_refused(ganbench, suite, records, tmp_path, m
 def test_missing_source_is_refused(ganbench, suite, tmp_path):
     code, _, err = ganbench("run", suite, "--known", "gone", "--results", tmp_path / "ours")
     assert (code, err) == (2, "there is no archive and no folder gone\n")
+
+
+def test_tables_without_trials_are_refused(ganbench, suite, small_run, tmp_path):
+    shutil.copytree(small_run / "small", tmp_path / "published" / "small")
+    ours = tmp_path / "ours"
+    code, _, err = ganbench("run", suite, "--known", tmp_path / "published", "--results", ours)
+    assert code == 2
+    assert "published has tables and no trials: name a store, or records of `ganbench export" in err
+    assert not plan_paths(ours)
