@@ -39,6 +39,7 @@ from .trial import Trial
 
 MESSAGE_TIMEOUT = timedelta(minutes=5)  # for a message between processes, which are in step
 MAX_SECONDS_TO_EXPLAIN = 3.0  # for a follower that ended to have its reason arrive
+MAX_SECONDS_TO_DIE = 30.0  # after the pipe closed: a busy machine frees gigabytes for seconds
 MAX_SECONDS_TO_EXIT = 10.0
 READY = "ready"
 
@@ -65,7 +66,7 @@ class Follower:
                 if (message := self.pipe.recv()) != READY:
                     return bool(message[0]), str(message[1])
         except (EOFError, OSError):  # it is dead, or about to be
-            self.process.join(MAX_SECONDS_TO_EXPLAIN)
+            self.process.join(MAX_SECONDS_TO_DIE)
         if self.process.is_alive():
             return None
         code = self.process.exitcode or 0
