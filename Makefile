@@ -4,7 +4,7 @@ SUITE ?= bench
 BASE ?= main
 DEVICE ?= cuda
 BIN = .venv/bin
-PYTEST = $(BIN)/python -m pytest -n auto --dist worksteal # one process per CPU core
+PYTEST = $(BIN)/python -m pytest -n auto --dist worksteal # tests/conftest.py has the number of processes
 
 .PHONY: bench test test-fast test-all gate perf benchmarks gpu check docs schema clean
 

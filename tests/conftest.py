@@ -1,5 +1,6 @@
 """Builders that tests share: tiny trainings of real recipes on real data, and calls of the program."""
 
+import os
 import resource
 import sys
 from pathlib import Path
@@ -22,6 +23,11 @@ def pytest_addoption(parser):
         "--device", default="cpu", help="device of tests/contract/test_every_device.py"
     )
     parser.addoption("--full-size", action="store_true", help="benchmarks at full size, in minutes")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Returns three workers for two CPU cores: many tests wait for other processes."""
+    return max(1, (os.cpu_count() or 1) * 3 // 2)
 
 
 @pytest.fixture
