@@ -19,6 +19,8 @@ from .intervals import CONFIDENCE_LEVEL, SCALES
 
 CELL_COLUMNS = ["data", "variant", "loss", "plan"]
 TEST_POWER = 0.8  # the power at the smallest detectable effect
+MAX_ROUNDING = 1e-12  # relative; a smaller error comes from sums of equal values
+ROUNDING_VARIANCE = 1 / 3  # of sums of up to four whole numbers, each 1/12 (Sheppard, 1898)
 
 NETWORK_COLUMNS = 2  # of CELL_COLUMNS: cells that agree in these share initial weights
 
@@ -189,8 +191,8 @@ def estimate_contrast(
 ) -> Estimate:
     """Computes the weighted sum of the cells' changes, by default their mean.
 
-    A cell with a single seed or pair borrows the mean variance of the others. Without any variance there
-    is no error.
+    A cell with a single seed or pair borrows the mean variance of the others. Without any variance only
+    counts have an error.
     """
     if not changes:
         return Estimate(math.nan, math.nan, math.nan)
@@ -201,10 +203,28 @@ def estimate_contrast(
     # Borrowed variances scale the estimated ones, so they add no degrees of freedom.
     borrowed = sum(w**2 / c.seeds for w, c in weighted if c.freedom <= 0)
     parts = [(w**2 + borrowed * c.seeds / len(estimable)) * c.variance for w, c in estimable]
-    if not estimable or not sum(parts) > 0:
+    error = math.sqrt(sum(parts))
+    if not estimable:
         return Estimate(mean, math.nan, math.nan)
     freedom = satterthwaite_freedom(parts, [c.freedom for _, c in estimable])
-    return Estimate(mean, math.sqrt(sum(parts)), freedom)
+    if error > MAX_ROUNDING * abs(mean):
+        return Estimate(mean, error, freedom)
+    return Estimate(mean, error_of_equal_counts(mean, factors, changes), freedom)
+
+
+def error_of_equal_counts(
+    mean: float, weights: Sequence[float], changes: Sequence[Change]
+) -> float:
+    """Returns the error of counts that changed by the same number in every seed, or NaN.
+
+    Counts are whole, so they have at least the error of rounding. NaN: nothing changed, or values that
+    are no counts changed alike.
+    """
+    values = [v for c in changes for own in c.samples.values() for v in own.values()]
+    if not mean or not all(float(value).is_integer() for value in values):
+        return math.nan
+    parts = [w**2 / c.seeds for w, c in zip(weights, changes, strict=True)]
+    return math.sqrt(ROUNDING_VARIANCE * sum(parts))
 
 
 def merge_networks(weighted: Iterable[tuple[float, Change]]) -> list[tuple[float, Change]]:

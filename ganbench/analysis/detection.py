@@ -65,7 +65,10 @@ def since_below(scores: Points, metric: str, least: float) -> int | None:
     for point in scores:
         if point.get(metric) is not None:
             below = point[metric] < least
-            begun = (begun or int(point["step"])) if below else None
+            if not below:
+                begun = None
+            elif begun is None:
+                begun = int(point["step"])
     return begun
 
 

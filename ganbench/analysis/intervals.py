@@ -1,6 +1,7 @@
 """Means and intervals over seeds, on the scale that a metric declares."""
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,6 +10,7 @@ import numpy as np
 from scipy import stats
 
 CONFIDENCE_LEVEL = 0.95
+MAX_EXPONENT = math.log(sys.float_info.max)
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,15 @@ def _logit(p: float) -> float:
     return math.log(inside / (1 - inside))
 
 
+def _exp(y: float) -> float:
+    """Returns e to the y, or infinity: intervals of two seeds may exceed all floats."""
+    return math.inf if y > MAX_EXPONENT else math.exp(y)  # NaN stays NaN
+
+
 SCALES = {
     "none": TransformScale(float, float),
-    "log": TransformScale(lambda x: math.log(max(x, 1e-12)), math.exp),
-    "logit": TransformScale(_logit, lambda y: 1 / (1 + math.exp(-y))),
+    "log": TransformScale(lambda x: math.log(max(x, 1e-12)), _exp),
+    "logit": TransformScale(_logit, lambda y: 1 / (1 + _exp(-y))),
 }
 
 

@@ -163,14 +163,17 @@ def describe_absence(side: Side) -> str:
 
 
 def has_same_results(before: Side, after: Side) -> bool:
-    """Returns whether all seeds that ended on both sides have the same outcomes and values.
+    """Returns whether all seeds of both sides have the same outcomes and values.
 
-    Values are compared exactly, to the last bit.
+    Values are compared exactly, to the last bit. A training that ended on one side alone is no equal one.
     """
+    planned = before.keys() & after.keys()
+    if any(before[seed].has_ended() != after[seed].has_ended() for seed in planned):
+        return False
     results = [
         (result_of(before[seed]), result_of(after[seed]))
-        for seed in before.keys() & after.keys()
-        if before[seed].has_ended() and after[seed].has_ended()
+        for seed in planned
+        if before[seed].has_ended()
     ]
     has_values = any(value is not None for (_, value), _ in results)
     return has_values and all(earlier == later for earlier, later in results)

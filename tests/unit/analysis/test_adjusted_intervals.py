@@ -160,3 +160,17 @@ def test_missing_cells_have_reasons():
         "2 of 4",
     ]
     assert [effects[name].cells for name in ("top_k", "r1", "ema")] == [4, 2, 2]
+
+
+def test_sums_of_equal_values_have_no_error():
+    """Merging the cells of a network leaves an error of rounding, which decides nothing."""
+    losses = ("hinge", "minimax", "non_saturating")
+    rows = [
+        row(tricks, seed, value, loss=loss, metric="modes")
+        for loss in losses
+        for tricks, value in (("none", 10.0), ("r1", 1.0))
+        for seed in range(3)
+    ]
+    (effect,) = trick_effects(frame(*rows, outcome="modes"))
+    assert effect.verdict == "undecided"
+    assert math.isnan(effect.p)

@@ -595,3 +595,44 @@ def test_condition_differences_are_listed():
         "processor: one CPU, a GPU before, a GPU after",
         "training code: changed in 1 of 2 cells",
     ]
+
+
+def modes_table(values, seeds=range(3), **names) -> pd.DataFrame:
+    """Makes a table of counted modes: cells with one value each, the same in every seed."""
+    counts = {"modes": {"direction": "higher", "transform": "none", "unit": "modes"}}
+    rows = [
+        row("none", seed, value, metric="modes", loss=loss, **names)
+        for loss, value in values.items()
+        for seed in seeds
+    ]
+    return frame(*rows, outcome="modes", metrics=counts)
+
+
+def test_counts_that_all_fall_alike_got_worse():
+    """Student's test has no error then, but counts have at least that of rounding."""
+    a, b = (
+        modes_table({"hinge": 10.0, "minimax": 10.0}),
+        modes_table({"hinge": 2.0, "minimax": 2.0}),
+    )
+    assert {c.verdict for c in compare_runs(a, b)} == {"worse"}
+    (mean,) = compare_overall(a, b)
+    assert mean.verdict == "worse"
+    assert mean.low < -8 < mean.high
+
+
+def test_counts_that_all_fall_by_one_in_two_seeds_are_undecided():
+    a, b = (modes_table({"hinge": value}, seeds=range(2)) for value in (10.0, 9.0))
+    assert {c.verdict for c in compare_runs(a, b)} == {"undecided"}
+
+
+def test_equal_factors_in_all_seeds_are_not_decided_by_rounding():
+    a = table({"a": 1.0, "b": 2.0, "c": 3.0}, noise=0)
+    b = table({"a": 1.3, "b": 2.6, "c": 3.9}, noise=0)
+    assert {c.verdict for c in compare_fid(a, b)} == {"undecided"}
+
+
+def test_missing_trainings_are_not_identical():
+    a = frame(*cell([1.0, 2.0, 3.0]))
+    b = frame(*cell([1.0])[:1], *[{**r, "outcome": None} for r in cell([None, None, None])[1:]])
+    assert single_comparison(a, a).verdict == "identical"
+    assert single_comparison(a, b).verdict != "identical"
