@@ -1,5 +1,6 @@
 """The commands `baseline make|update|show`: the scores that later gates are compared with."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +74,7 @@ def make(
     path = baseline_path(baseline, what, real)
     if path.exists():
         fail(f"{path} exists already: `ganbench baseline update` replaces it")
+    require_writable(path, reason)
     place = TrainingPlace(results, workers, executor, device, profile)
     settings = {"metrics": metrics, "extractor": extractor, "size": size}
     if real is None:
@@ -105,6 +107,7 @@ def update(
     """
     path = baseline_path(baseline, what, real)
     before = read_baseline(path)
+    require_writable(path, reason)
     place = TrainingPlace(results, workers, executor, device, profile)
     if real is None:
         refuse_image_options(lost=lost)
@@ -114,6 +117,18 @@ def update(
     sets = None if real is None else ImageSets(what, real, lost, trust, device)
     terms = ImageTerms(margins, before.settings)
     write_baseline(NewBaseline(path, reason, before), what, place, sets, terms)
+
+
+def require_writable(path: Path, reason: str) -> None:
+    """Ends the program before any training if the baseline could not be saved after it."""
+    if not reason.strip():
+        fail("--reason is empty: say why the baseline is made")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fail(f"{path.parent}: {error.strerror}")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        fail(f"{path} cannot be written: choose another --baseline")
 
 
 @baselines.command(name="show")

@@ -50,6 +50,7 @@ def plan(
     each network and set of tricks. It leaves out the trials that are finished in the store. Other
     programs on this machine make a run slower than estimated.
     """
+    from ganbench.experiments.first_step import try_first_steps
     from ganbench.experiments.time_estimate import estimate_seconds
 
     declared, name, chosen = read_suite(
@@ -57,6 +58,7 @@ def plan(
     )
     content, sentences, left = plan_content(declared, name, chosen, results)
     content["workers"] = workers or default_workers(chosen, declared.count_processes())
+    try_first_steps(left)
     if not as_json:
         print_planned_cells(content, sentences)
     seconds = None

@@ -16,7 +16,7 @@ from .streams import print_json
 def report(suite: SuiteArgument, results: Results = DEFAULT_RESULTS, as_json: Json = False) -> None:
     """Write tables and report of a suite again.
 
-    They are made from the store, or from results.parquet or results.csv alone.
+    They are made from the store, or from results.parquet alone.
     """
     with rare_collections():
         write_and_print(suite, results, as_json)

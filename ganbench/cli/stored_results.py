@@ -22,6 +22,8 @@ def suite_folder(suite: str, results: Path) -> Path:
     given = Path(suite)
     if any((given / name).exists() for name in ("results.parquet", "results.csv", "plan.json")):
         return given
+    if given.suffix in (".csv", ".parquet") and given.is_file():
+        return given.parent
     if given.suffix == ".toml" and given.is_file():
         return results / read_suite_name(given)
     return results / given.stem if given.stem else given

@@ -91,13 +91,23 @@ class ExtractorRunner:
         for shape, same in places.items():
             self.check_shape(shape, whose)
             images = torch.stack([decoded[place].pixels for place in same])
-            features, logits = self.extractor(images.to(self.device))
+            features, logits = self.call(images, whose)
             for name, rows in (("features", features), ("logits", logits)):
                 if rows is not None:
                     table = tensors.setdefault(name, torch.empty(len(decoded), rows.shape[1]))
                     check_feature_width(table, rows)
                     table[same] = rows.float().cpu()
         return tensors
+
+    def call(self, images: Tensor, whose: str) -> tuple[Tensor, Tensor | None]:
+        """Returns features and logits; raises Unreadable if the extractor refuses the images."""
+        try:
+            found: tuple[Tensor, Tensor | None] = self.extractor(images.to(self.device))
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            raise Unreadable(f"{self.label} cannot process {whose}: {error}") from error
+        return found
 
 
 def check_feature_width(one: Tensor, other: Tensor) -> None:

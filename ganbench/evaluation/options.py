@@ -64,6 +64,8 @@ class EvaluationOptions:
     floor: bool = option(True, "Score real images too.")
 
     def __post_init__(self) -> None:
+        if self.size is not None and not isinstance(self.size, Integral):
+            raise SpecError(f"--size must be a whole number, not {self.size!r}")
         for each in fields(self):
             value, least = getattr(self, each.name), each.metadata.get("min")
             if value is None or least is None:

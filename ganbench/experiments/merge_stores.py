@@ -69,14 +69,14 @@ def merge_source(source: Path, results: Path) -> MergeSummary:
 
     Raises BadArchive, CorruptFile or NewerSchema before anything is merged, if the source is damaged.
     """
+    if not source.exists():
+        raise BadArchive(f"there is no archive and no folder {source}")
+    if source.resolve() == results.resolve():
+        raise BadArchive(f"{source} is this store itself: name the store of another machine")
     results.mkdir(parents=True, exist_ok=True)
     sweep_merge_files(results)
     if source.is_dir():
-        if source.resolve() == results.resolve():
-            raise BadArchive(f"{source} is this store itself: name the store of another machine")
         return merge_store(Store(source), Store(results), str(source))
-    if not source.is_file():
-        raise BadArchive(f"there is no archive and no folder {source}")
     staging = temporary_path(results / "merge")
     staging.mkdir()
     try:

@@ -34,14 +34,19 @@ def searched_name(item: Mapping[str, Any]) -> str:
     return " ".join(item[key] for key in SEARCHED_FIELDS)
 
 
+def split_words(words: str) -> list[str]:
+    """Returns the words of a selection, without the slashes of a name that was copied."""
+    return [word for word in words.split() if word != "/"]
+
+
 def has_all_words(name: str, words: str) -> bool:
-    return all(word in name for word in words.split())
+    return all(word in name for word in split_words(words))
 
 
 def is_selected(item: Mapping[str, Any], words: str) -> bool:
     """Returns whether each word is in the names of a trial's cell, or begins the trial's id."""
     name = searched_name(item)
-    return all(word in name or is_begin_of_id(word, item["trial"]) for word in words.split())
+    return all(word in name or is_begin_of_id(word, item["trial"]) for word in split_words(words))
 
 
 def is_begin_of_id(word: str, trial: str) -> bool:
@@ -85,7 +90,7 @@ def select_items_with_references(
 def suggest_word(names: Iterable[str], words: str) -> str:
     """Returns a hint with a similar word for the first word that no name has."""
     known = set(names)
-    unknown = [word for word in words.split() if not any(word in name for name in known)]
+    unknown = [word for word in split_words(words) if not any(word in name for name in known)]
     if not unknown:
         return ""
     hint = suggest(unknown[0], {part for name in known for part in name.split()})

@@ -49,14 +49,23 @@ class SavedGenerator:
 
     def load_samples(self) -> GeneratedSamples:
         """Draws the same fakes that were measured."""
+        self.require_same_data()
         with self.explaining_load_errors():
             return draw_saved_samples(self.trial, self.folder, self.evaluator, self.checkpoint)
 
     def load_task(self) -> Task:
+        self.require_same_data()
         with self.explaining_load_errors():
             task = load_saved_task(self.trial, self.folder, self.evaluator, self.checkpoint)
         task.generators.eval()
         return task
+
+    def require_same_data(self) -> None:
+        """Raises CannotVisualize if the data set changed: its labels may mean other things."""
+        if self.evaluator.fingerprint != self.trial.fingerprint:
+            raise CannotVisualize(
+                f"the data set {self.trial.data} changed after this training: restore it, or train again"
+            )
 
     @contextmanager
     def explaining_load_errors(self) -> Iterator[None]:

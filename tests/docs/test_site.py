@@ -400,7 +400,7 @@ def test_a_package_adds_a_part_of_every_kind_and_trains_them(installed, ganbench
     (floor,) = frame.loc[frame["role"].eq("floor") & frame["metric"].eq("energy_distance"), "value"]
     assert abs(floor) < 0.01
     (protocol,) = json.loads(Path("results/parts/summary.json").read_text())["protocols"]
-    assert protocol.startswith("pixels, 600 fakes against 1197 training examples of digits")
+    assert protocol.startswith("pixels, 600 fakes against 1,197 training examples of digits")
 
 
 @pytest.fixture

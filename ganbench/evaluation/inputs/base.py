@@ -119,6 +119,8 @@ class StatisticsSource(Source):
         tolerance = SYMMETRY_TOLERANCE * float(self.covariance.abs().max())
         if float((self.covariance - self.covariance.T).abs().max()) > tolerance:
             raise Unreadable(f"{name}: sigma is not symmetric, so it is no covariance")
+        if float(self.covariance.diagonal().min()) < 0:
+            raise Unreadable(f"{name}: sigma has negative variances, so it is no covariance")
 
     def __len__(self) -> int:
         return 0

@@ -20,6 +20,7 @@ from .array_files import is_plain_tensor, rows_to_tensor
 IMAGE_KEYS = ("image", "images", "img", "pixel_values", "samples", "sample", "x", "data")
 PICTURE_RANK, ENCODED_RANK, PATH_RANK = 3.0, 2.5, 1.5  # rank of arrays: their axes
 BATCH_AXES = 4  # of images
+GRAYSCALE_AXES = 2  # of an image without a channel axis
 MAX_KEYS_SHOWN = 5
 
 
@@ -68,7 +69,7 @@ def images_of_entry(entry: Any, name: str, batched: bool = False) -> list[Any]:
     axes = len(content.shape) if is_array(content) else 0
     if axes >= BATCH_AXES or (batched and axes > 1):
         return list(content)
-    return [content]
+    return [content[None] if axes == GRAYSCALE_AXES else content]
 
 
 def find_images(entry: Any, name: str, batched: bool = False) -> Any:

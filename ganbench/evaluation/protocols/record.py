@@ -43,6 +43,6 @@ class ProtocolRecord:
         rules = "" if self.rules == DEFAULT_PROTOCOL else f"{self.rules}: "
         seed = f", latents of seed {self.seed}" if self.seed else ""
         return (
-            f"{rules}{self.extractor}, {self.fake} fakes against {self.real} training examples "
+            f"{rules}{self.extractor}, {self.fake:,} fakes against {self.real:,} training examples "
             f"of {self.data}{seed} [{self.id}]"
         )

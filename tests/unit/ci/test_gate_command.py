@@ -123,6 +123,14 @@ USAGE_ERRORS = {
     "no suite": ("gate gaurded.toml --baseline b.json", "there is no file gaurded.toml"),
     "two suites": ("gate guarded.toml other.toml --baseline b.json", "--real"),
     "no reason": ("baseline make guarded.toml --baseline c.json", "--reason"),
+    "empty reason": (
+        "baseline make guarded.toml --baseline c.json --reason=",
+        "--reason is empty: say why",
+    ),
+    "no such folder": (
+        "baseline make guarded.toml --baseline /proc/none/c.json --reason x",
+        "/proc/none: No such file",
+    ),
     "one is there": ("baseline make guarded.toml --baseline b.json --reason x", "update"),
     "a block of a baseline's": ("gate guarded.toml --baseline b.json --block 300000", "earlier"),
     "a store in use": (

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 import ganbench
 from ganbench.data.image_decoding import Unreadable
 from ganbench.evaluation.options import EvaluationOptions
+from ganbench.registry import SpecError
 
 COUNT, SIDE = 24, 8
 FAKES = np.random.default_rng(1).integers(0, 256, (COUNT, SIDE, SIDE, 3), np.uint8)
@@ -420,3 +421,20 @@ def test_generator_may_return_any_images(kind):
 
     wanted = score(make, count=20)["kid"]
     assert score(lambda n, seed: RESULTS[kind](make(n, seed)), count=20)["kid"] == wanted
+
+
+def test_list_of_grayscale_arrays_equals_their_stack():
+    gray = FAKES[..., 0]
+    reals = REALS[..., :1]
+    one, other = (ganbench.evaluate(given, reals, **OPTIONS)["kid"] for given in (gray, list(gray)))
+    assert one == other
+
+
+def test_images_are_refused_by_an_extractor_of_clips():
+    with pytest.raises(Unreadable, match=r"cannot process list\[24\]: .* two frames"):
+        score(list(TENSORS), extractor="frame_features(of='identity')")
+
+
+def test_size_is_a_whole_number():
+    with pytest.raises(SpecError, match=r"--size must be a whole number, not 8\.0"):
+        score(FAKES, size=8.0)

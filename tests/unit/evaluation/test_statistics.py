@@ -127,6 +127,7 @@ REFUSED = {
     "fakes have 24 features and reals 7": statistics_of(REALS[:, :7]),
     r"must be \[D\] and \[D, D\], not": {"mu": np.zeros(3), "sigma": np.zeros((2, 2))},
     "sigma is not symmetric": {"mu": np.zeros(2), "sigma": np.array([[1.0, 1], [0, 1]])},
+    "sigma has negative variances": {"mu": np.zeros(24), "sigma": -np.eye(24)},
     "mu must hold finite floats": {"mu": np.full(2, np.nan), "sigma": np.eye(2)},
 }
 

@@ -188,6 +188,13 @@ def test_a_wrong_value_ends_the_run_before_it_trains(
     assert not (tmp_path / "results" / "mine" / "plan.json").exists()
 
 
+def test_plan_names_a_part_whose_first_step_fails(suite_of, tmp_path, ganbench):
+    suite_of(LOSS, "discriminator_loss(self, real, fake)", "fake.mean().detach()")
+    for options in ([], ["--no-estimate"], ["--json"]):
+        code, _, err = ganbench("plan", tmp_path / "mine.toml", "--trust", *options)
+        assert (code, "loss my_parts.py:Mine: the first step on digits failed" in err) == (2, True)
+
+
 def test_an_error_outside_of_the_file_names_the_part(suite_of, tmp_path):
     suite = suite_of(LOSS, "discriminator_loss(self, real, fake)", "fake.mean().detach()")
     with pytest.raises(

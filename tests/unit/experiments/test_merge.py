@@ -470,6 +470,11 @@ def test_wrong_call_exits_2_with_a_sentence(ganbench, theirs, words, message):
     assert contents(theirs) == before
 
 
+def test_missing_source_makes_no_store(ganbench):
+    code, _, _ = ganbench("merge", "gone.tar.gz", "--results", "new")
+    assert (code, Path("new").exists()) == (2, False)
+
+
 def test_new_trials_are_flushed_in_batches(theirs, ours, monkeypatch):
     """Names of trials appear only after their content is on the disk."""
     monkeypatch.setattr(merge_stores, "TRIALS_PER_SYNC", 2)

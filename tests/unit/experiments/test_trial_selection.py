@@ -89,6 +89,14 @@ def test_typo_suggests_a_similar_word(items):
         select_items(items, "ring hinje", "grid")
 
 
+def test_a_printed_name_selects_its_cell(items):
+    (chosen,) = {
+        (item["data"], item["variant"], item["loss"])
+        for item in select_items(items, "ring / gan(width=8) / hinge", "grid")
+    }
+    assert chosen == ("ring", "gan(width=8)", "hinge")
+
+
 def test_words_of_no_common_cell_match_nothing(items):
     with pytest.raises(NoSuchTrial, match=r"all the words 'ring digits' in its name$"):
         select_items(items, "ring digits", "grid")

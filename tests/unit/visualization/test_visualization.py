@@ -275,6 +275,14 @@ def test_missing_generator_file_raises(ganbench, small_run, sampler):
     assert "is missing: train the trial again" in err
 
 
+def test_samples_of_changed_data_are_refused(ganbench, small_run, sampler, monkeypatch):
+    """Its captions or classes could have other meanings now."""
+    monkeypatch.setitem(vars(sampler.evaluator), "fingerprint", "changed")
+    code, _, err = ganbench("samples", "small", sampler.trial.id[:16], "--results", small_run)
+    assert code == 2
+    assert "the data set digits changed after this training" in err
+
+
 @pytest.mark.parametrize("content", [b"", b"no tensors", "other networks"])
 def test_corrupt_generator_file_raises(ganbench, small_run, sampler, content):
     path = sampler.folder.generator_path("best")
@@ -292,7 +300,7 @@ def test_corrupt_generator_file_raises(ganbench, small_run, sampler, content):
 def test_report_skips_corrupt_generator(small_run, sampler, tmp_path):
     shutil.copytree(sampler.folder.folder, Store(tmp_path).trial_folder(sampler.trial.id).folder)
     folder = Store(tmp_path).trial_folder(sampler.trial.id)
-    (folder.folder / "interpolation.png").unlink()
+    (folder.folder / "interpolation.png").unlink(missing_ok=True)
     folder.generator_path("last").write_bytes(b"")
     write_closer_pictures([sampler.trial.id, "0" * 16], Store(tmp_path))
     assert not (folder.folder / "interpolation.png").exists()
