@@ -49,9 +49,15 @@ def quality_rows(frame: pd.DataFrame) -> pd.DataFrame:
     return rows.set_index(KEYS)[MEASURED].astype(float).sort_index()
 
 
+def folder_of_rows(suite: str) -> Path:
+    """Returns the folder of the rows to compare: those of a suite's second run, if it has one."""
+    second = PUBLISHED / "second_runs" / suite
+    return second if second.is_dir() else PUBLISHED / suite
+
+
 def draw_trials(suite: str, count: int = TRIALS) -> list[str]:
     """Draws finished trials of a published suite, each time the same ones."""
-    frame = ganbench.load(PUBLISHED / suite)
+    frame = ganbench.load(folder_of_rows(suite))
     done = frame[frame["role"].eq("trial") & frame["outcome"].eq("done")]["trial"]
     names = sorted(done.unique())
     return random.Random(suite).sample(names, min(count, len(names)))
@@ -78,7 +84,10 @@ def compare_rows(suite: str, trial: str, again: pd.DataFrame, published: pd.Data
 
 def retrain_suite(suite: str, count: int, done: list[Retrained]) -> None:
     """Trains the drawn trials of a suite that are not done yet, and saves each result."""
-    published, finished = quality_rows(ganbench.load(PUBLISHED / suite)), {r.trial for r in done}
+    published, finished = (
+        quality_rows(ganbench.load(folder_of_rows(suite))),
+        {r.trial for r in done},
+    )
     for trial in draw_trials(suite, count):
         if trial in finished:
             continue
@@ -131,9 +140,11 @@ instructions and the same torch. *largest difference* is relative to the publish
 
 ## Another processor
 
-Rows of `hundred_seeds`, `kurach`, `lucic`, `modes` and `r3gan_ablation`, and a third of those of `transfer` at 8x8 and
-16x16, come from another machine with the same torch. Training again here does not repeat them, although two trainings
-here have equal bits. The revision that published `modes`, run here, gives the values of today's code to 14 digits.
+Rows of `hundred_seeds` and `modes`, the first runs of `kurach`, `lucic` and `r3gan_ablation`, and a third of the
+rows of `transfer` at 8x8 and 16x16, come from another machine with the same torch. Training again here does not
+repeat them, although two trainings here have equal bits. The revision that published `modes`, run here, gives the
+values of today's code to 14 digits. Of the three suites, the table has the
+[second runs](../second_runs/README.md), from this kind of machine.
 
 {shared} trials are in both `{first}` and `{second}`, so both machines trained them: {equal} have an equal
 FID. FID of the second suite is {ratio} times

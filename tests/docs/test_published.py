@@ -10,6 +10,7 @@ import one_seed
 import pandas as pd
 import pytest
 import retrain
+import second_runs
 
 import ganbench
 from ganbench.analysis.contrasts import (
@@ -388,6 +389,11 @@ def test_retrained_page_equals_its_results():
     assert compared["ratio"] in page.replace("\n", " ")
     for result in results:
         assert result.trial in retrain.draw_trials(result.suite)
+
+
+def test_page_of_second_runs_equals_rows():
+    page = (PUBLISHED / "second_runs" / "README.md").read_text("utf-8")
+    assert page == second_runs.render_page(second_runs.read_runs())
 
 
 def test_retraining_finds_a_changed_value():

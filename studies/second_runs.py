@@ -1,0 +1,143 @@
+"""Suites that were run twice, on two kinds of processor: do the findings agree?
+
+    .venv/bin/python studies/second_runs.py        writes results/published/second_runs/README.md
+
+The rows of a first run are in results/published/SUITE, those of its second run in
+results/published/second_runs/SUITE. Both runs have the same seeds, but another processor rounds in
+another way, so each training goes its own way after some steps.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+import ganbench
+from ganbench.analysis.compare import compare_overall, compare_runs
+from ganbench.analysis.effects import effects_by_loss, trick_effects
+from ganbench.analysis.metric_scale import outcome_scale
+from ganbench.claims.claim_file import load_claim
+from ganbench.claims.judge_claim import judge_claim
+from ganbench.claims.known_claims import find_claim_file
+from ganbench.report.format_change import format_effect_size
+from ganbench.report.markdown import markdown_table
+
+PUBLISHED = Path(__file__).parents[1] / "results" / "published"
+FOLDER = PUBLISHED / "second_runs"
+CLAIMS = {"kurach": "kurach", "lucic": "lucic", "r3gan_ablation": "r3gan"}  # by suite
+Frames = dict[str, tuple[pd.DataFrame, pd.DataFrame]]  # of both runs, by suite
+
+PAGE = """# Suites that were run twice
+
+`python studies/second_runs.py` wrote this page. Suites that were run a second time, on another processor
+({second}): {suites}.
+Seeds, initial weights and code are the same. The processors round differently, so no training repeats another one.
+
+## Values
+
+The means of the second run beside those of the first, over all cells. Intervals are 95 %, from seeds.
+
+{values}
+
+Cells that differ after Holm's correction over the cells of a metric: {differing} of {cells}.
+
+## Effects
+
+Each effect with its interval at the level of Holm's test, and its verdict.
+
+{effects}
+
+{agreement}
+
+## Claims of papers
+
+{claims}
+"""
+
+
+def read_runs() -> Frames:
+    suites = [suite for suite in CLAIMS if (FOLDER / suite).is_dir()]
+    return {s: (ganbench.load(PUBLISHED / s), ganbench.load(FOLDER / s)) for s in suites}
+
+
+def compare_values(runs: Frames) -> pd.DataFrame:
+    """Returns the overall change of each metric of a suite from the first to the second run."""
+    rows = []
+    for suite, frames in runs.items():
+        for found in compare_overall(*frames):
+            change = f"{found.change:.3g} [{found.low:.3g}, {found.high:.3g}]"
+            sign = "× " if found.unit == "ratio" else ""
+            rows.append((suite, found.metric, f"{sign}{change}", found.seeds, found.verdict))
+    return pd.DataFrame(rows, columns=["suite", "metric", "change", "pairs", "verdict"])
+
+
+def count_differing_cells(runs: Frames) -> tuple[int, int]:
+    """Counts the cells of all metrics that got better or worse, and all cells."""
+    verdicts = [found.verdict for frames in runs.values() for found in compare_runs(*frames)]
+    return sum(verdict in ("better", "worse") for verdict in verdicts), len(verdicts)
+
+
+def compare_effects(runs: Frames) -> pd.DataFrame:
+    """Returns the effects of both runs, over the grid and within losses."""
+    return pd.DataFrame(
+        [row for suite, frames in runs.items() for row in effect_rows(suite, *frames)]
+    )
+
+
+def effect_rows(suite: str, first: pd.DataFrame, second: pd.DataFrame) -> Iterator[dict[str, str]]:
+    scale = outcome_scale(first)
+    before, after = (effects_by_place(frame) for frame in (first, second))
+    for (tricks, loss), effect in before.items():
+        row = {"suite": suite, "trick": tricks, "loss": loss}
+        for name, found in (("first", effect), ("second", after[tricks, loss])):
+            row |= {
+                f"{name} run": format_effect_size(found, scale),
+                f"{name} verdict": found.verdict,
+            }
+        yield row
+
+
+def effects_by_place(frame: pd.DataFrame) -> dict[tuple[str, str], Any]:
+    return {(e.tricks, e.loss): e for e in [*trick_effects(frame), *effects_by_loss(frame)]}
+
+
+def describe_agreement(effects: pd.DataFrame) -> str:
+    same = effects["first verdict"].eq(effects["second verdict"])
+    opposite = {"helps", "harms"}
+    reversed_ = [
+        {*pair} == opposite
+        for pair in zip(effects["first verdict"], effects["second verdict"], strict=True)
+    ]
+    return f"{same.sum()} of {len(effects)} verdicts are the same in both runs, and {sum(reversed_)} are opposite."
+
+
+def compare_claims(runs: Frames) -> pd.DataFrame:
+    """Returns the answers to each comparable claim of a suite's paper, from both runs."""
+    rows = []
+    for suite, frames in runs.items():
+        declared = load_claim(find_claim_file(CLAIMS[suite]))
+        for before, after in zip(*(judge_claim(declared, frame) for frame in frames), strict=True):
+            if before.verdict != "not comparable":
+                rows.append((CLAIMS[suite], before.claim, before.verdict, after.verdict))
+    return pd.DataFrame(rows, columns=["paper", "claim", "first run", "second run"])
+
+
+def render_page(runs: Frames) -> str:
+    differing, cells = count_differing_cells(runs)
+    effects = compare_effects(runs)
+    processors = {p for _, second in runs.values() for p in second["processor"].dropna().unique()}
+    return PAGE.format(
+        suites=", ".join(f"`{suite}`" for suite in runs),
+        second=" and ".join(sorted(processors)),
+        values=markdown_table(compare_values(runs)),
+        differing=differing,
+        cells=cells,
+        effects=markdown_table(effects),
+        agreement=describe_agreement(effects),
+        claims=markdown_table(compare_claims(runs)),
+    )
+
+
+if __name__ == "__main__":
+    (FOLDER / "README.md").write_text(render_page(read_runs()), "utf-8")
