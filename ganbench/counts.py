@@ -1,4 +1,4 @@
-"""Numbers as text for people: `1 cell`, `2 cells`, `3.07 GB`, `2 hours`, `−0.07`."""
+"""Numbers and lists as text for people: `1 cell`, `3.07 GB`, `2 hours`, `−0.07`, `34 %`."""
 
 MINUS = "−"
 
@@ -16,6 +16,11 @@ def format_signed(value: float, form: str = ".3g") -> str:
     return f"{value:{form}}".replace("-", MINUS)
 
 
+def format_share(share: float) -> str:
+    """Formats a share in whole percent: `34 %`."""
+    return f"{share:.0%}".replace("%", " %")
+
+
 def format_bytes(count: float) -> str:
     """Returns a size in decimal units: `3.07 GB`, `34 kB`, `5 bytes`."""
     for unit, size in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
@@ -30,3 +35,8 @@ def format_age(seconds: float) -> str:
         if seconds >= size:
             return count_of(int(seconds // size), unit)
     return count_of(max(0, int(seconds)), "second")
+
+
+def join_words(texts: list[str], word: str) -> str:
+    """Joins texts for a sentence: `R1, R2 and EMA`."""
+    return f"{', '.join(texts[:-1])} {word} {texts[-1]}" if len(texts) > 1 else "".join(texts)

@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ganbench.counts import count_of
+from ganbench.counts import count_of, format_share
 from ganbench.experiments.monitoring.trial_progress import TrialProgress
 from ganbench.experiments.plan_names import LOST_OUTCOMES
 
@@ -166,7 +166,11 @@ def workers_table(trials: Sequence[TrialProgress]) -> Table:
         left = "" if seconds is None else f"{format_clock(seconds)} left"
         rate = f"{trial_progress.rate:,.0f} img/s" if trial_progress.rate else ""
         table.add_row(
-            name, f"{trial_progress.progress:.0%} step {trial_progress.step:,}", rate, fid, left
+            name,
+            f"{format_share(trial_progress.progress)} step {trial_progress.step:,}",
+            rate,
+            fid,
+            left,
         )
     return table
 

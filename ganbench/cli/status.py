@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from ganbench.counts import count_of, format_age
+from ganbench.counts import count_of, format_age, format_share
 from ganbench.experiments.plan_names import FINISHED_OUTCOMES
 
 from .base import app, out
@@ -123,7 +123,7 @@ def format_running(trial: Any, now: float | None = None) -> str:
         parts.append(f"for {format_clock((now or time.time()) - trial.since)}")
     if trial.measuring or trial.progress >= 1:  # an untrained reference is measured alone
         return ", ".join([*parts, "measuring"])
-    return ", ".join([*parts, f"step {trial.step:,} ({trial.progress:.0%})"])
+    return ", ".join([*parts, f"step {trial.step:,} ({format_share(trial.progress)})"])
 
 
 def read_suite_status(suite: str, results: Path) -> Any:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ganbench.counts import count_of
+from ganbench.counts import count_of, format_share
 from ganbench.experiments.plan_names import short_id
 from ganbench.experiments.suite_files import find_suite_file
 
@@ -193,7 +193,7 @@ def event_parts(event: dict[str, Any]) -> Iterator[str]:
     """Yields the parts of an event's line: `step 50 (10%)`, `3,456 img/s`, `generator 0.7`."""
     if "step" in event:
         share = event.get("progress")
-        yield f"step {event['step']:,}" + ("" if share is None else f" ({share:.0%})")
+        yield f"step {event['step']:,}" + ("" if share is None else f" ({format_share(share)})")
     for key, form in EVENT_NUMBERS.items():
         if event.get(key):
             yield form.format(event[key])

@@ -9,13 +9,14 @@ from ganbench.analysis.coverage import TrickCoverage
 from ganbench.analysis.effects import DIRECTED_VERDICTS, Effect, effect_scale
 from ganbench.analysis.factors import NO_TRICK
 from ganbench.analysis.metric_scale import MetricScale
-from ganbench.counts import count_of
+from ganbench.counts import count_of, join_words
 from ganbench.evaluation.metric_names import metric_display_name
 
 from .arm_names import shorten_names
 from .dependence import TrickDependence
 from .format_change import (
     BEYOND,
+    describe_at_least,
     describe_direction,
     describe_unit,
     format_effect_size,
@@ -218,10 +219,10 @@ class AnswerWriter:
         factors = dict.fromkeys(f for e in own for f in self.dependence.factors[e.tricks])
         named = [short[e.tricks] for e in own[:MAX_NAMED_TRICKS]]
         more = len(own) - len(named)
-        names = f"{', '.join(named)} and {more} more" if more else join_names(named, "and")
+        names = f"{', '.join(named)} and {more} more" if more else join_words(named, "and")
         verb = "depends" if len(own) == 1 else "depend"
         count = count_of(len(own), "undecided trick")
-        return f"{count} {verb} on {join_names(list(factors), 'or')}: {names}."
+        return f"{count} {verb} on {join_words(list(factors), 'or')}: {names}."
 
 
 def by_size(effects: list[Effect], scale: MetricScale) -> list[Effect]:
@@ -260,7 +261,8 @@ def describe_range(smallest: list[float], scale: MetricScale) -> str:
     """Describes sorted detectable changes: `changes of about −25 % to −66 % or more`."""
     low, high = (format_improvement(end, scale) for end in (smallest[0], smallest[-1]))
     if low == high:
-        return f"a change {low}" if low.startswith(BEYOND) else f"a change of about {low} or more"
+        of = "" if low.startswith(BEYOND) else "of "
+        return f"a change {of}{describe_at_least(low)}"
     end = high if high.startswith(BEYOND) else f"{high} or more"
     return f"changes of about {low} to {end}, depending on the trick,"
 
@@ -272,11 +274,7 @@ def describe_pooling(coverage: TrickCoverage, places: tuple[Place, ...] = PLACES
     for place, noun, plural in places:
         count = len({cell[place] for cell in cells})
         texts += [count_of(count, noun, plural)] if count > 1 else []
-    return f", pooled over {join_names(texts, 'and')}" if texts else ""
-
-
-def join_names(texts: list[str], word: str) -> str:
-    return f"{', '.join(texts[:-1])} {word} {texts[-1]}" if len(texts) > 1 else "".join(texts)
+    return f", pooled over {join_words(texts, 'and')}" if texts else ""
 
 
 def compared_cells(coverage: TrickCoverage) -> list[tuple[object, ...]]:
@@ -299,8 +297,8 @@ def uncompared_sentences(frame: pd.DataFrame, coverage: TrickCoverage) -> list[s
         bare = [str(level) for level in levels if tricks[level] == {NO_TRICK}]
         lacking = [str(level) for level in levels if NO_TRICK not in tricks[level]]
         if compared and bare:
-            sentences.append(f"No trick was tried {PREPOSITIONS[part]} {join_names(bare, 'or')}.")
+            sentences.append(f"No trick was tried {PREPOSITIONS[part]} {join_words(bare, 'or')}.")
         if compared and lacking:
-            where = f"{PREPOSITIONS[part]} {join_names(lacking, 'or')}"
+            where = f"{PREPOSITIONS[part]} {join_words(lacking, 'or')}"
             sentences.append(f"There is no arm without tricks {where} to compare with.")
     return sentences

@@ -108,8 +108,9 @@ def describe_separation(rows: list[dict[Any, Any]], texts: list[str]) -> str:
     rivals = [text for row, text in zip(rows[1:], texts[1:], strict=True) if is_rival(row)]
     if not others:
         return ""
-    if rows[0]["seeds"] < MIN_SEEDS:
-        return "It has one seed, so that no other arm is separable from it."
+    if rows[0]["done"] < MIN_SEEDS:
+        measured = " with a value" if rows[0]["seeds"] >= MIN_SEEDS else ""
+        return f"It has one seed{measured}, so that no other arm is separable from it."
     if not rivals:
         beaten = {1: "the other", 2: "both others"}.get(others, f"all {others} others")
         return f"It is significantly better than {beaten}."

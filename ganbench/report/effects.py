@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import pandas as pd
@@ -16,7 +16,10 @@ from ganbench.analysis.effects import (
     outcome_rows,
 )
 from ganbench.analysis.factors import tricks_of_arm
+from ganbench.analysis.interactions import Interaction
 from ganbench.analysis.metric_scale import MetricScale
+from ganbench.analysis.rates import FailureRate
+from ganbench.counts import format_share
 from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.experiments.factorial import aliased_terms
 from ganbench.experiments.plan_names import join_names
@@ -32,12 +35,12 @@ EFFECTS_NOTE = (
     "comes from the seeds within them, so the intervals do not cover other backgrounds. If a trick was tried "
     "together with several sets of other tricks, its effect is the mean over these sets. *pairs*: compared "
     "seeds, summed over backgrounds. *lost*: trainings that diverged or failed although the same training without "
-    "tricks finished. *adjusted*: the interval at the level of Holm's test. It excludes no change exactly if the "
-    "verdict is a decision. *detectable from*: the smallest change in the direction of the estimate that this "
+    "tricks finished. *adjusted*: the interval at the level of Holm's test. It excludes no change exactly if *p* is "
+    "below 0.05. *detectable from*: the smallest change in the direction of the estimate that this "
     "grid detects with a power of 80 %. "
     "*r*: the correlation over seeds between the two sides of a comparison; pairing by seed reduces the error "
-    "if it is high. Holm's correction covers four families: the tricks over the grid, and all rows within "
-    "variants, within losses, or within data sets."
+    "if it is high. Holm's correction covers each family by itself. Families are the tricks over the grid, lists of "
+    "several tricks, and all rows within variants, within losses, or within data sets."
 )
 INTERACTIONS_NOTE = (
     "*interaction*: the change at one level relative to the change at the other levels, over backgrounds that are "
@@ -74,18 +77,20 @@ def effect_sections(
         *(*changes.over_grid, *changes.by_variant),
         *(*effects_by_loss(frame), *changes.by_data),
     ]
-    tables: dict[str, list[Any]] = {
-        "effects": effects,
-        "chains": chain_effects(frame),
-        "interactions": changes.interactions,
-        "rates": changes.rates,
+    tables: dict[str, tuple[type, list[Any]]] = {
+        "effects": (Effect, effects),
+        "chains": (Effect, chain_effects(frame)),
+        "interactions": (Interaction, changes.interactions),
+        "rates": (FailureRate, changes.rates),
     }
-    return {name: effects_frame(rows, frame.attrs["plan"]) for name, rows in tables.items()}
+    plan = frame.attrs["plan"]
+    return {name: effects_frame(kind, rows, plan) for name, (kind, rows) in tables.items()}
 
 
-def effects_frame(rows: list[Any], plan: dict[str, Any]) -> pd.DataFrame:
-    """Makes a table of rows; the seeds of effects only if seeds are adaptive."""
-    table = pd.DataFrame([asdict(each) for each in rows])
+def effects_frame(kind: Any, rows: list[Any], plan: dict[str, Any]) -> pd.DataFrame:
+    """Makes a table of rows of a dataclass; the seeds of effects only if seeds are adaptive."""
+    columns = [field.name for field in fields(kind)]
+    table = pd.DataFrame([asdict(each) for each in rows], columns=columns)
     return table if "adaptive" in plan else table.drop(columns="seeds", errors="ignore")
 
 
@@ -256,8 +261,8 @@ def rates_table(rates: pd.DataFrame) -> str:
         "failure": rates["what"],
         "tricks": rates["tricks"],
         "trainings": rates["count"].astype(str) + "/" + rates["trainings"].astype(str),
-        "95 % low": rates["low"].map("{:.0%}".format),
-        "95 % high": rates["high"].map("{:.0%}".format),
+        "95 % low": rates["low"].map(format_share),
+        "95 % high": rates["high"].map(format_share),
         "more": rates["more"],
         "fewer": rates["fewer"],
         "p (Holm)": rates["p"].map(format_probability),

@@ -27,6 +27,7 @@ from .answer import PREPOSITIONS, answer_of, by_size, uncompared_sentences
 from .best_arm import best_arm_sentences
 from .dependence import TrickDependence
 from .format_change import (
+    BEYOND,
     format_detectable,
     format_difference,
     format_effect_size,
@@ -96,7 +97,7 @@ def run_findings(
     correction = name_correction(plan)
     margin = plan["analysis"]["equivalence"]
     sentences += decided_sentences(pooled, name, scale, margin, correction)
-    sentences += undecided_sentences(pooled, name, scale)
+    sentences += undecided_sentences(pooled, name, scale, len(pooled) == len(estimated))
     sentences += variant_sentences(changes.by_variant, name, scale)
     sentences += interaction_sentences(changes.interactions, name, scale, correction)
     rates = [rate for rate in changes.rates if rate.p < 1 - CONFIDENCE_LEVEL]
@@ -113,10 +114,13 @@ def decided_sentences(
     return [effect_sentence(effect, name, scale, margin, correction) for effect in decided]
 
 
-def undecided_sentences(effects: list[Effect], name: str, scale: MetricScale) -> list[str]:
+def undecided_sentences(
+    effects: list[Effect], name: str, scale: MetricScale, are_all: bool = True
+) -> list[str]:
     """Returns one sentence about the effects that these seeds leave undecided.
 
-    Of many effects it names those with the largest possible changes.
+    Of many effects it names those with the largest possible changes. `are_all` is false if tricks were
+    left out, as their effects depend on the data set.
     """
     undecided = [e for e in effects if e.pairs and e.verdict == "undecided"]
     if not undecided:
@@ -129,10 +133,15 @@ def undecided_sentences(effects: list[Effect], name: str, scale: MetricScale) ->
     )
     if len(named) == len(undecided):
         return [f"Undecided with these seeds (change of {name}): {sizes}."]
-    return [
-        f"{len(undecided)} tricks are undecided with these seeds. The largest changes of {name} stay possible for "
-        f"{sizes}."
-    ]
+    which = "" if are_all else " that are not shown to depend on the data set"
+    count = f"{len(undecided)} tricks{which} are undecided with these seeds"
+    if not any(has_interval(e) for e in undecided):
+        return [f"{count}, which give no intervals."]
+    return [f"{count}. The largest changes of {name} stay possible for {sizes}."]
+
+
+def has_interval(effect: Effect) -> bool:
+    return not math.isnan(effect.adjusted_low)
 
 
 def by_possible_size(effects: list[Effect], scale: MetricScale) -> list[Effect]:
@@ -149,7 +158,8 @@ def by_possible_size(effects: list[Effect], scale: MetricScale) -> list[Effect]:
 def detectable_note(effect: Effect, scale: MetricScale) -> str:
     """Returns the smallest change, as ` (could be shown from −20 %)`; empty if it is NaN."""
     smallest = format_detectable(effect, scale)
-    return f" (could be shown from {smallest})" if smallest else ""
+    word = "only" if smallest.startswith(BEYOND) else "from"
+    return f" (could be shown {word} {smallest})" if smallest else ""
 
 
 def variant_sentences(effects: list[Effect], name: str, scale: MetricScale) -> list[str]:

@@ -11,6 +11,8 @@ from ganbench.counts import format_signed
 
 MAX_PERCENT_RATIO = 2.0  # larger ratios are factors
 MAX_PERCENT_END = 10.0  # larger ends of intervals are not printed
+MIN_PERCENT_RATIO = 0.005  # smaller ratios would round to −100 %
+MIN_SHOWN_RATIO = 0.01
 MAX_FACTOR = 100.0  # larger factors are not printed
 MAX_DETECTABLE_FACTOR = (
     10.0  # larger detectable changes are not printed: so few seeds detect nothing
@@ -57,7 +59,7 @@ def format_change(change: float, scale: MetricScale) -> str:
         return format_difference(change, scale)
     if change > MAX_PERCENT_RATIO:
         return f"× {format_factor(change)}"
-    return format_percent(change - 1)
+    return format_ratio_in_percent(change)
 
 
 def format_interval(low: float, high: float, scale: MetricScale, as_factors: bool = False) -> str:
@@ -81,7 +83,13 @@ def to_possible(change: float, scale: MetricScale) -> float:
 def format_end(ratio: float) -> str:
     """Formats the end of an interval in percent: `+57 %`, or `over +900 %`."""
     over = "over " if ratio > MAX_PERCENT_END else ""
-    return over + format_percent(min(ratio, MAX_PERCENT_END) - 1)
+    return over + format_ratio_in_percent(min(ratio, MAX_PERCENT_END))
+
+
+def format_ratio_in_percent(ratio: float) -> str:
+    """Formats a ratio in percent: `−34 %`; `below −99 %` if it would round to −100 %."""
+    below = "below " if 0 < ratio < MIN_PERCENT_RATIO else ""
+    return below + format_percent((MIN_SHOWN_RATIO if below else ratio) - 1)
 
 
 def format_adjusted_interval(effect: Effect, scale: MetricScale) -> str:
@@ -121,6 +129,11 @@ def format_smallest(smallest: float, scale: MetricScale, is_fall: bool) -> str:
     limit = min(smallest, MAX_DETECTABLE_FACTOR)
     beyond = BEYOND if smallest > MAX_DETECTABLE_FACTOR else ""
     return beyond + format_change(1 / limit if is_fall else limit, scale)
+
+
+def describe_at_least(smallest: str) -> str:
+    """Returns `about −20 % or more` for a detectable change, and `beyond −90 %` as it is."""
+    return smallest if smallest.startswith(BEYOND) else f"about {smallest} or more"
 
 
 def describe_direction(scale: MetricScale) -> str:

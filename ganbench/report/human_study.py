@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ganbench.analysis.leaderboard import ARM_COLUMNS
+from ganbench.counts import format_share
 
 HUMAN_ERROR_MEANING = (
     "Human error: the share of wrong judgements over fakes and real pictures; 50 % is chance. "
@@ -43,13 +44,11 @@ def format_share_interval(row: dict[str, Any]) -> str:
     """Formats an error with its interval as `31 % [24, 39]`, or as an empty string."""
     if row["error"] is None:
         return ""
-    return f"{row['error']:.0%} [{100 * row['low']:.0f}, {100 * row['high']:.0f}]".replace(
-        "%", " %"
-    )
+    return f"{format_share(row['error'])} [{100 * row['low']:.0f}, {100 * row['high']:.0f}]"
 
 
 def format_judged_share(share: float | None) -> str:
-    return "" if share is None else f"{share:.0%}".replace("%", " %")
+    return "" if share is None else format_share(share)
 
 
 def study_sentences(study: dict[str, Any]) -> list[str]:

@@ -5,7 +5,7 @@ import textwrap
 
 UNBREAKABLE_SPACE = "\0"  # control characters are escaped before
 COMMAND = re.compile(r"`[^`]*`|(?:(?<=: )|(?<=^  ))(?:ganbench|python) .*")  # in a line
-QUANTITY = re.compile(r"(?<=\d) (?=(?:%|pp|MB|GB|kB|s|ms)(?:\W|$))")  # `2 %`
+QUANTITY = re.compile(r"(?<=[\d\]]) (?=(?:%|pp|MB|GB|kB|s|ms)(?:\W|$))")  # `2 %`
 LINE_PARTS = re.compile(r"(\s*(?:- )?)(.*)", re.DOTALL)
 
 

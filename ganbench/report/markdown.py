@@ -8,6 +8,8 @@ import pandas as pd
 
 from ganbench.analysis.detection import MIN_DOMINANT_ACCURACY
 from ganbench.analysis.leaderboard import ARM_COLUMNS, IMAGES_PER_SECOND
+from ganbench.analysis.metric_scale import metric_scale
+from ganbench.counts import format_share, join_words
 from ganbench.errors import escape_control_characters
 from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.experiments.plan_names import join_names
@@ -18,7 +20,11 @@ from .format_number import format_cell, format_error
 from .possible_range import clip_intervals, count_total, format_total
 
 PARAMETER_COUNT_COLUMNS = ("generator_parameters", "discriminator_parameters")
-FLAG_COLUMNS = ("collapsed", "oscillating", "won")  # divergence is listed below the tables
+FLAGS = {  # by column; divergence is listed below the tables
+    "collapsed": "collapsed",
+    "oscillating": "oscillating",
+    "won": "dominated",  # by the discriminator
+}
 FAILED_OUTCOMES = ("diverged", "failed", "not_applicable")
 # Characters that are markup in a name: of code, tables, HTML, entities, emphasis and links. An underscore
 # inside a word, as in spectral_norm, is none.
@@ -71,18 +77,25 @@ def describe_numbers(plan: dict[str, Any], data: str) -> list[str]:
     texts = [escape_markdown(p["text"]) for p in plan["protocols"].values() if p["data"] == data]
     return [
         f"Protocol: {'; '.join(texts)}. Values are means over seeds at the last checkpoint, on each metric's "
-        "own scale (geometric for FID and IS), with 95 % t intervals in brackets. ±: the standard error of one "
+        f"own scale{describe_geometric_means(plan)}, with 95 % t intervals in brackets. ±: the standard error of one "
         "trial's value from sampling the generated images. ≈: the arm is not separable from the first, as "
         "corrected pairwise tests leave open which of the two is better. Costs are medians: images per second of "
         "training, seconds, peak memory, and weights of both networks. *floor*: held-out real data scored "
         "as if they were generated. *theory*: the expected score of a perfect generator, if real examples "
         "are independent. *untrained*: a variant's generator before its first step. *flags*, with "
         "the number of seeds: *collapsed*, modes or recall ended below "
-        f"{plan['analysis']['collapse']:.0%} of the floor's value, also if the generator never "
+        f"{format_share(plan['analysis']['collapse'])} of the floor's value, also if the generator never "
         "learned; *oscillating*, the mean score of generated "
-        f"images cycles; *won*, the discriminator ranks {MIN_DOMINANT_ACCURACY:.0%} of real-fake pairs "
-        "correctly until the end."
+        f"images cycles; *dominated*, the discriminator ranks {format_share(MIN_DOMINANT_ACCURACY)} of "
+        "real-fake pairs correctly until the end."
     ]
+
+
+def describe_geometric_means(plan: dict[str, Any]) -> str:
+    """Names the metrics with geometric means: ` (geometric for FID and IS)`; empty for none."""
+    names = [metric_display_name(m, plan) for m in plan["metrics"] if metric_scale(plan, m).is_log]
+    titles = dict.fromkeys(name.partition(" (")[0] for name in names)
+    return f" (geometric for {join_words(list(titles), 'and')})" if titles else ""
 
 
 def leaderboard_markdown_table(plan: dict[str, Any], part: pd.DataFrame) -> str:
@@ -154,8 +167,8 @@ def format_measured_count(row: dict[Any, Any]) -> str:
 
 
 def format_flag_counts(row: dict[Any, Any]) -> str:
-    """Formats flags as `collapsed 2/3, won 1/3`; empty for references."""
-    texts = [f"{flag} {row[flag]}/{row['seeds']}" for flag in FLAG_COLUMNS if row[flag]]
+    """Formats flags as `collapsed 2/3, dominated 1/3`; empty for references."""
+    texts = [f"{name} {row[flag]}/{row['seeds']}" for flag, name in FLAGS.items() if row[flag]]
     return ", ".join(texts) if row["role"] == "trial" else ""
 
 

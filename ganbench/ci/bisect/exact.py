@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from ganbench.ci.quality.trace_comparison import first_difference
+from ganbench.counts import format_share
 
 from .journal import Numbers
 
@@ -91,7 +92,7 @@ class CountTest:
         assert other is not None
         share = (other - one) / (self.bad - self.good)
         step = f"{self.name} rose from {format_exact(one)} to {format_exact(other)}"
-        return f"{step}, {share:.0%} of the whole difference"
+        return f"{step}, {format_share(share)} of the whole difference"
 
 
 def format_exact(value: float | None) -> str:

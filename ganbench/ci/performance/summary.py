@@ -16,7 +16,7 @@ from rich.table import Table
 from ganbench.analysis.verdicts import CommandVerdict, ComparisonVerdict
 from ganbench.ci.history.records import HistoryEntry, MeasuredAt
 from ganbench.ci.verdict_records import PerfRecord
-from ganbench.counts import count_of
+from ganbench.counts import count_of, format_share
 from ganbench.report.markdown import escape_markdown
 
 from .comparisons import BenchmarkComparison
@@ -109,16 +109,19 @@ def perf_sentences(report: PerfReport, rules: PerfRules, powers: dict[float, flo
     still = sum(not is_notable(c) for c in report.comparisons)
     sentences += [f"Unchanged and not shown: {count_of(still, 'exact number')}."] if still else []
     if powers:
-        chances = ", ".join(f"{p:.0%} for a slowdown of {slow:.0%}" for slow, p in powers.items())
+        chances = ", ".join(
+            f"{format_share(p)} for a slowdown of {format_share(slow)}"
+            for slow, p in powers.items()
+        )
         sentences += [
-            f"Probability of detecting a slower benchmark, at a margin of {rules.margin:.0%}"
+            f"Probability of detecting a slower benchmark, at a margin of {format_share(rules.margin)}"
             f" and with this noise: {chances} (the median of {len(report.ratios)} benchmarks)."
         ]
     if not is_on_gpu(report) and report.ratios:
         sentences += [SECONDS_SENTENCE]
     if report.waiting > BUSY_SHARE:
         sentences += [
-            f"The machine was busy: other processes had the core in {report.waiting:.0%} of the time."
+            f"The machine was busy: other processes had the core in {format_share(report.waiting)} of the time."
         ]
     if report.uncounted:
         sentences += [f"Instructions were not counted: {report.uncounted}."]

@@ -13,7 +13,7 @@ from tabulate import tabulate
 from ganbench.analysis.verdicts import CommandVerdict, ComparisonVerdict
 from ganbench.ci.history.records import HistoryEntry, MeasuredAt
 from ganbench.ci.verdict_records import GateRecord
-from ganbench.counts import count_of
+from ganbench.counts import count_of, format_share
 from ganbench.report.markdown import escape_markdown, markdown_table
 
 from .baseline import Baseline, list_drift
@@ -126,7 +126,7 @@ def gate_tally(verdict: GateVerdict, baseline: Baseline) -> Iterator[str]:
             f"{p.format_worsenings()[1]} in {short[p.cell]}" for p in (parts[0], parts[-1])
         )
         yield (
-            f"Detected with a probability of {DETECTION_PROBABILITIES[1]:.0%}, for "
+            f"Detected with a probability of {format_share(DETECTION_PROBABILITIES[1])}, for "
             f"{baseline.display_name(metric)}: {', and '.join(ends)}."
         )
 
@@ -166,8 +166,8 @@ def gate_row(test: GateTest, caught: float | None) -> tuple[str, ...]:
     if test.metric == FAILURES_METRIC:
         return (
             test.metric,
-            f"{test.before:.0%}",
-            f"{test.after:.0%}",
+            format_share(test.before),
+            format_share(test.after),
             "",
             "",
             "",

@@ -10,6 +10,8 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from ganbench.counts import format_share
+from ganbench.report.line_wrapping import QUANTITY
 from ganbench.report.report import SuiteReport
 
 from .content import page_content
@@ -60,6 +62,7 @@ def template_environment() -> Environment:
     jinja_environment.filters["breakable"] = with_break_points
     jinja_environment.filters["folded"] = fold_value
     jinja_environment.filters["unbroken"] = keep_numbers_whole
+    jinja_environment.filters["share"] = format_share
     jinja_environment.globals["asset"] = lambda name: Markup(
         loader.get_source(jinja_environment, name)[0]
     )
@@ -79,9 +82,8 @@ def with_break_points(name: str) -> Markup:
 
 def keep_numbers_whole(text: str) -> str:
     """Returns the text without breaks within `× 2.8`, `−34 %`, `+12 pp`, `p = 0.03`, `[3, 6]`."""
-    text = re.sub(
-        r"(?<=×) | (?=(?:%|pp)(?:\W|$))|(?<=\bp) (?== )|(?<=\bp =) ", NO_BREAK_SPACE, text
-    )
+    text = QUANTITY.sub(NO_BREAK_SPACE, text)
+    text = re.sub(r"(?<=×) |(?<=\bp) (?== )|(?<=\bp =) ", NO_BREAK_SPACE, text)
     return SHORT_INTERVAL.sub(lambda found: found[0].replace(" ", NO_BREAK_SPACE), text)
 
 

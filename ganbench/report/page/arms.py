@@ -189,10 +189,10 @@ def score_chart(key: Key, cells: TrainedCells, floor: float | None) -> list[ArmC
 
 def score_lines(seeds: ScoresBySeed, steps: list[int]) -> list[dict[str, Any]]:
     lines = []
-    for place, (seed, points) in enumerate(seeds.items()):
+    for seed, points in seeds.items():
         value_at = dict(points)
         values = rounded_numbers([value_at.get(step, math.nan) for step in steps], digits=3)
-        lines.append({"name": f"seed {seed}", "color": place + 1, "y": values})
+        lines.append({"name": f"seed {seed}", "y": values})
     return lines
 
 
@@ -213,9 +213,9 @@ def loss_charts(trials: list[Any], logged: dict[str, pd.DataFrame]) -> list[ArmC
 
 def term_lines(terms: tuple[str, ...], losses: pd.DataFrame) -> list[dict[str, Any]]:
     lines = []
-    for place, term in enumerate(terms):
+    for term in terms:
         logged = losses[losses[term].notna()]
         if len(logged):
             x, y = rounded_numbers(logged["step"]), rounded_numbers(logged[term], digits=3)
-            lines.append({"name": term.removesuffix("_score"), "color": place + 1, "x": x, "y": y})
+            lines.append({"name": term.removesuffix("_score"), "x": x, "y": y})
     return lines

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
+from ganbench.analysis.detection import MIN_DOMINANT_ACCURACY
 from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.report.adaptive import page_texts
 from ganbench.report.answer import uncompared_sentences
@@ -31,7 +32,7 @@ from .leaderboard import make_boards
 from .panels import curve_panels, front_panels, profile_panels
 from .plots import make_forests, make_heat_maps, metric_title
 from .provenance import failed_cells, make_page_tables, rerun_command, run_versions
-from .summary import make_answers, run_facts
+from .summary import make_best_tricks, run_facts
 
 Content = dict[str, Any]  # variables of the template
 
@@ -109,13 +110,13 @@ def shared_content(parts: PageParts) -> Content:
 
 def answer_content(parts: PageParts) -> Content:
     report = parts.report
-    scale, varies = report.effect_scale, report.dependence.varies_by_data
+    scale = report.effect_scale
     return {
-        "verdicts": report.answer,
+        "suite_answer": report.answer,
         "direction": describe_direction(scale).capitalize(),
         "best_arms": best_arms(report.frame, report.board),
         "shared": parts.namer.describe_shared(),
-        "answers": make_answers(report.effects, report.coverage, scale, varies),
+        "best_tricks": make_best_tricks(report.effects, report.coverage, scale, report.dependence),
         "uncompared": uncompared_sentences(report.frame, report.coverage),
         "findings": report.findings,
     }
@@ -131,7 +132,11 @@ def effects_content(report: SuiteReport) -> Content:
 
 
 def leaderboard_content(report: SuiteReport) -> Content:
-    return {"boards": make_boards(report.frame, report.board), "first_lines": FIRST_LINES}
+    return {
+        "boards": make_boards(report.frame, report.board),
+        "first_lines": FIRST_LINES,
+        "least_dominant_accuracy": MIN_DOMINANT_ACCURACY,
+    }
 
 
 def chart_content(parts: PageParts) -> Content:

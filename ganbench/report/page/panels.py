@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ganbench.analysis.metric_scale import metric_scale
-from ganbench.counts import format_signed
+from ganbench.counts import format_share, format_signed
 from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.report.arm_names import ArmNamer
 from ganbench.report.curves import LearningCurves
@@ -172,7 +172,9 @@ def profile_panels(
         for tricks, line in shares.groupby("tricks", sort=False)
     ]
     at = shares[shares["factor"] == 1.1]
-    summary = ", ".join(f"{row['tricks']} {row['share']:.0%}" for row in at.to_dict("records"))
+    summary = ", ".join(
+        f"{row['tricks']} {format_share(row['share'])}" for row in at.to_dict("records")
+    )
     outcome = metric_display_name(plan["analysis"]["outcome"], plan)
     chart = {
         "x": chart_axis(f"factor of the best {outcome} of the background", log=True),

@@ -11,7 +11,9 @@ from ganbench.analysis.metric_scale import MetricScale
 from ganbench.report.adaptive import describe_seeds
 from ganbench.report.answer import MAX_NAMED_TRICKS, PLACES, PREPOSITIONS, by_size, describe_pooling
 from ganbench.report.arm_names import shorten_names
+from ganbench.report.dependence import TrickDependence
 from ganbench.report.format_change import (
+    describe_at_least,
     format_adjusted_interval,
     format_change,
     format_detectable,
@@ -47,25 +49,28 @@ class PlaceAnswer:
 
 
 @dataclass(frozen=True)
-class SuiteAnswers:
+class BestTricks:
+    """The best trick of each place, and the tricks that harm."""
+
     by: str  # data, variant, loss, or empty
     caption: str
     axis: PercentAxis
     rows: list[PlaceAnswer]
     pooled: str  # the title of the harmful tricks
-    harmful: list[PlaceAnswer]  # over the grid, as in the headline
+    harmful: list[PlaceAnswer]  # as in the headline
     fewer: list[str]  # tricks that are not ranked in a place, and the missing cells
 
 
-def make_answers(
-    effects: list[Effect], coverage: TrickCoverage, scale: MetricScale, by_data: bool
-) -> SuiteAnswers | None:
+def make_best_tricks(
+    effects: list[Effect], coverage: TrickCoverage, scale: MetricScale, dependence: TrickDependence
+) -> BestTricks | None:
     """Returns one row per place, in the suite's order.
 
-    Places are data sets if the answer depends on them (`by_data`), else variants, or losses if there is one
-    variant. Within a row, only tricks that were compared in equally many cells are ranked. Rows of the tricks
-    that harm follow. Returns None if no trick was compared with none.
+    Places are data sets if the answer depends on them, else variants, or losses if there is one variant.
+    Within a row, only tricks that were compared in equally many cells are ranked. Rows of the tricks that
+    harm follow. Returns None if no trick was compared with none.
     """
+    by_data = dependence.varies_by_data
     parts = (*(["data"] if by_data else []), "variant", "loss")
     by = next((part for part in parts if any(getattr(e, part) for e in effects)), "")
     places = group_estimated(effects, by)
@@ -73,13 +78,13 @@ def make_answers(
         return None
     best = [best_first(split_by_coverage(own)[0], scale)[0] for own in places.values()]
     shown = [effect for effect in best if scale.is_improvement(effect.ratio)]
-    harmful = harmful_effects(effects, by_data, scale)
+    harmful = harmful_effects(effects, dependence, scale)
     axis = make_forest_axis([*shown, *harmful], scale)
     short = shorten_names(list(dict.fromkeys(e.tricks for e in effects)))
     named = shorten_names(list(places))
     others = [effect for own in places.values() for effect in split_by_coverage(own)[1]]
     unranked = [describe_trick_coverage(effect, coverage, named, by) for effect in others]
-    return SuiteAnswers(
+    return BestTricks(
         by=by,
         caption=describe_places(by, list(named.values())),
         axis=axis,
@@ -90,10 +95,18 @@ def make_answers(
     )
 
 
-def harmful_effects(effects: list[Effect], by_data: bool, scale: MetricScale) -> list[Effect]:
-    """Returns the largest effects that harm over the grid; `by_data` also within data sets."""
-    own = [e for e in effects if e.verdict == "harms" and (e.is_pooled or (by_data and e.data))]
-    return by_size(own, scale)[:MAX_NAMED_TRICKS]
+def harmful_effects(
+    effects: list[Effect], dependence: TrickDependence, scale: MetricScale
+) -> list[Effect]:
+    """Returns the largest effects that harm, over the grid or within a data set.
+
+    As in the headline, those within data sets count if the answer depends on the data set. A trick that
+    depends on it has no effect over the grid.
+    """
+    pooled = [e for e in effects if e.is_pooled and not dependence.on_data(e.tricks)]
+    within = [e for e in effects if e.data and dependence.varies_by_data]
+    harmful = [e for e in [*pooled, *within] if e.verdict == "harms"]
+    return by_size(harmful, scale)[:MAX_NAMED_TRICKS]
 
 
 def describe_places(by: str, places: list[str]) -> str:
@@ -189,7 +202,7 @@ def format_sureness(best: Effect, scale: MetricScale) -> str:
         case "equivalent":
             return "within the margin of equivalence"
     smallest = format_detectable(best, scale)
-    return f"only about {smallest} or more could have been shown" if smallest else ""
+    return f"only {describe_at_least(smallest)} could have been shown" if smallest else ""
 
 
 def run_facts(frame: pd.DataFrame) -> list[tuple[str, str]]:

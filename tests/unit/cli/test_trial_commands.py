@@ -166,7 +166,7 @@ def test_status_shows_process_and_step(ganbench, running, folder, set_time):
     counts, line, left = out.splitlines()[:3]
     assert code == 0
     assert "1 running" in counts
-    start, end = "  digits / gan(width=16) / hinge / none / seed 0: running on ", "step 50 (25%)"
+    start, end = "  digits / gan(width=16) / hinge / none / seed 0: running on ", "step 50 (25 %)"
     assert line.startswith(f"{start}{os.uname().nodename}, process {running.pid}, for 1:05, ")
     assert line.endswith(end)
     assert left == "1 trial left; `ganbench watch small.toml` follows the run."
@@ -222,7 +222,7 @@ def test_damaged_summary_is_no_report(ganbench, results, content):
 def test_logs_print_last_events_and_end(ganbench, folder):
     lines = ganbench("logs", "small", folder.folder.name, "-n", 2)[1].splitlines()
     assert len(lines) == 4
-    assert "step 40 (100%)" in lines[1]
+    assert "step 40 (100 %)" in lines[1]
     assert lines[2].endswith("· measuring")
     assert lines[3] == "done"
 
@@ -253,8 +253,8 @@ def test_logs_follow_a_running_trial(ganbench, folder, running):
     running.stdin.write("go on\n")
     running.stdin.flush()
     lines = ganbench("logs", "small", folder.folder.name, "--follow")[1].splitlines()
-    assert lines[2].endswith("· step 50 (25%) · 1,234 img/s · curve FID 8.5 · generator 0.5")
-    assert lines[3].endswith("· step 100 (50%)")
+    assert lines[2].endswith("· step 50 (25 %) · 1,234 img/s · curve FID 8.5 · generator 0.5")
+    assert lines[3].endswith("· step 100 (50 %)")
     assert lines[4] == "failed: no memory"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from synthetic_rows import arms, floor, frame, row
 
-from ganbench.analysis.effects import effects_by_data
+from ganbench.analysis.effects import effects_by_data, effects_by_variant, trick_effects
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.analysis.metric_scale import MetricScale
 from ganbench.report.arm_names import ArmNamer, shorten_names
@@ -258,6 +258,14 @@ def test_one_seed_separates_nothing():
     assert [tie_mark(each) for each in board.to_dict("records")] == ["", " ≈"]
 
 
+def test_arm_with_one_measured_seed_separates_nothing():
+    lost = [row(variant="a", seed=seed) for seed in (1, 2)]
+    rows = [row(variant="a", seed=0, value=1.0), *lost]
+    rows += [row(variant="b", seed=seed, value=90.0 + seed) for seed in range(3)]
+    told = "It has one seed with a value, so that no other arm is separable from it."
+    assert told in run_findings(frame(*rows))[0]
+
+
 def test_single_arm_has_no_rivals():
     text = run_findings(variants({"a": 1.0}))[0]
     assert not re.search("separable|better than|The next", text)
@@ -339,6 +347,47 @@ def test_page_has_rows_of_each_data_set_if_they_differ():
     assert re.search(r"grid none of 2 tried The closest is", answer)
 
 
+def test_harmful_rows_name_no_trick_that_depends_on_the_data_set():
+    on = {"ring": {"r1": 30.0, "bad": 3.0}, "grid": {"r1": 1.5, "bad": 3.0}}
+    rows = frame(*two_places("data", on, loss="hinge"))
+    (pooled,) = (e for e in trick_effects(rows) if e.tricks == "r1")
+    assert pooled.verdict == "harms"
+    harmful = text_of(answer_section(rows).partition("Shown to harm")[2].partition("</tbody>")[0])
+    assert re.search("backgrounds bad", harmful)
+    assert re.search("(ring|grid) r1", harmful)
+    assert "backgrounds r1" not in harmful
+
+
+def test_undecided_tricks_that_depend_on_the_data_set_are_not_counted():
+    many = dict.fromkeys("abcdefgh", 1.0)
+    on = {"ring": {"r1": 0.1, **many}, "grid": {"r1": 10.0, **many}}
+    findings = run_findings(frame(*two_places("data", on, loss="hinge")))
+    told = "8 tricks that are not shown to depend on the data set are undecided with these seeds."
+    assert any(line.startswith(told) for line in findings)
+
+
+def test_single_seeds_name_no_largest_change():
+    findings = run_findings(frame(*arms(dict.fromkeys("abcdefgh", 1.5), seeds=1)))
+    assert "8 tricks are undecided with these seeds, which give no intervals." in findings
+
+
+def test_tiny_ratios_are_above_zero():
+    scale = MetricScale("lower", "log")
+    assert format_change(0.0006, scale) == "below −99 %"
+    assert format_interval(0.0006, 0.5, scale) == "[below −99 %, −50 %]"
+    assert format_change(0.0, scale) == "−100 %"
+
+
+def test_interval_of_two_seeds_may_exceed_all_floats():
+    rows = [row("none", seed, 1.0 + 99 * seed, variant=v) for v in "abcdefghi" for seed in (0, 1)]
+    rows += [
+        row("r1", seed, 1e9 * (1 - seed) + 1e-9, variant=v) for v in "abcdefghi" for seed in (0, 1)
+    ]
+    effects = effects_by_variant(frame(*rows))
+    assert max(effect.adjusted_high for effect in effects) == math.inf
+    assert "over" in answer_section(frame(*rows))
+
+
 def test_page_notes_cells_and_dependence():
     rows = two_places("loss", {"hinge": {"r1": 0.2}, "minimax": {"r1": 0.6}})
     once = [each for each in arms({"b": 0.1}, loss="hinge", cells=(1, 9)) if each["tricks"] == "b"]
@@ -352,6 +401,8 @@ def test_page_notes_cells_and_dependence():
 def test_undecided_row_has_its_power():
     answer = text_of(answer_section(frame(*arms({"r1": 0.9}, noise=0.4))))
     assert re.search(r"undecided only about −\d+ % or more could have been shown", answer)
+    answer = text_of(answer_section(frame(*arms({"r1": 0.9}, noise=4, seeds=3))))
+    assert "only beyond −90 % could have been shown" in answer
     assert "best estimate" not in answer
 
 

@@ -64,7 +64,7 @@ def test_live_view_has_row_per_running_trial():
     trials = [make_trial(state, **numbers)
               for state in ("done", "running", "running", "waiting")]  # fmt: skip
     lines = view_lines(trials)
-    assert sum("5,000 img/s" in line and "50% step 1,234,567" in line for line in lines) == 2
+    assert sum("5,000 img/s" in line and "50 % step 1,234,567" in line for line in lines) == 2
     assert sum("curve FID 9.5 1:00 left" in line for line in lines) == 2
     assert "1/4 trials" in lines[0]
     assert max(map(len, lines)) <= 80

@@ -227,10 +227,13 @@ def test_flags_column_counts_seeds():
     flags = {(cells[0], cells[2]): cells[5] for cells in first_table_cells(text)}
     assert flags == {
         ("1", "minimax"): "",
-        ("2 ≈", "hinge"): "collapsed 2/3, won 1/3",
+        ("2 ≈", "hinge"): "collapsed 2/3, dominated 1/3",
         ("*untrained*", "hinge"): "",
     }
-    assert "*won*, the discriminator ranks 99% of real-fake pairs correctly until the end" in text
+    assert (
+        "*dominated*, the discriminator ranks 99 % of real-fake pairs correctly until the end"
+        in text
+    )
 
 
 def test_oscillating_cell_has_flag():

@@ -45,7 +45,7 @@ function draw(plot, chart, height, options) {
   const { isSmall = false, chosen = null, axisName = null } = options;
   const width = Math.max(plot.clientWidth, 200), axis = xAxis(chart, axisName);
   const inFront = (name) => chosen === null || chosen.has(name);
-  const lines = (chart.lines ?? []).map((line) => ({ ...line, x: axis.of(line), isRest: !inFront(line.name) }))
+  const lines = (chart.lines ?? []).map((line, n) => ({ color: n + 1, ...line, x: axis.of(line), isRest: !inFront(line.name) }))
     .sort((one, other) => other.isRest - one.isRest);
   const dots = (chart.dots ?? []).map((dot) => ({ ...dot, isRest: !inFront(dot.line) }))
     .sort((one, other) => other.isRest - one.isRest);
