@@ -221,7 +221,8 @@ def error_of_equal_counts(
     are no counts changed alike.
     """
     values = [v for c in changes for own in c.samples.values() for v in own.values()]
-    if not mean or not all(float(value).is_integer() for value in values):
+    are_counts = bool(values) and all(float(value).is_integer() for value in values)
+    if not mean or not are_counts:
         return math.nan
     parts = [w**2 / c.seeds for w, c in zip(weights, changes, strict=True)]
     return math.sqrt(ROUNDING_VARIANCE * sum(parts))

@@ -162,13 +162,13 @@ def test_missing_cells_have_reasons():
     assert [effects[name].cells for name in ("top_k", "r1", "ema")] == [4, 2, 2]
 
 
-def test_sums_of_equal_values_have_no_error():
-    """Merging the cells of a network leaves an error of rounding, which decides nothing."""
+def test_errors_of_rounding_decide_nothing():
+    """Merging the cells of a network leaves such an error where all seeds change alike."""
     losses = ("hinge", "minimax", "non_saturating")
     rows = [
         row(tricks, seed, value, loss=loss, metric="modes")
         for loss in losses
-        for tricks, value in (("none", 10.0), ("r1", 1.0))
+        for tricks, value in (("none", 0.9), ("r1", 0.1))
         for seed in range(3)
     ]
     (effect,) = trick_effects(frame(*rows, outcome="modes"))

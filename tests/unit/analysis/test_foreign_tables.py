@@ -44,6 +44,12 @@ def test_csv_alone_equals_parquet(folder, rows):
     pd.testing.assert_frame_equal(ganbench.load(folder), rows)
 
 
+def test_load_takes_a_table_file(folder, rows):
+    for name in ("results.parquet", "results.csv"):
+        shutil.copy(PUBLISHED / name, folder)
+        pd.testing.assert_frame_equal(ganbench.load(folder / name), rows)
+
+
 def test_rows_without_attributes_read_plan_beside_them(folder, rows):
     plain_rows(rows).to_parquet(folder / "results.parquet")
     loaded = ganbench.load(folder)
