@@ -53,6 +53,8 @@ Each effect with its interval at the level of Holm's test, and its verdict.
 ## Claims of papers
 
 {claims}
+
+{same_answers}
 """
 
 
@@ -99,7 +101,8 @@ def effect_rows(suite: str, first: pd.DataFrame, second: pd.DataFrame) -> Iterat
 
 
 def effects_by_place(frame: pd.DataFrame) -> dict[tuple[str, str], Any]:
-    return {(e.tricks, e.loss): e for e in [*trick_effects(frame), *effects_by_loss(frame)]}
+    effects = [*trick_effects(frame), *effects_by_loss(frame)]
+    return {(e.tricks, e.loss): e for e in effects if e.is_compared}
 
 
 def describe_agreement(effects: pd.DataFrame) -> str:
@@ -123,9 +126,18 @@ def compare_claims(runs: Frames) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["paper", "claim", "first run", "second run"])
 
 
+def describe_answers(claims: pd.DataFrame) -> str:
+    pairs = list(zip(claims["first run"], claims["second run"], strict=True))
+    same = sum(one == other for one, other in pairs)
+    opposite = sum({*pair} == {"reproduced", "contradicted"} for pair in pairs)
+    alone = len(pairs) - same - opposite
+    rest = f"{opposite} are opposite, and {alone} are decided in one run alone"
+    return f"{same} of {len(pairs)} answers are the same, {rest}."
+
+
 def render_page(runs: Frames) -> str:
     differing, cells = count_differing_cells(runs)
-    effects = compare_effects(runs)
+    effects, claims = compare_effects(runs), compare_claims(runs)
     processors = {p for _, second in runs.values() for p in second["processor"].dropna().unique()}
     return PAGE.format(
         suites=", ".join(f"`{suite}`" for suite in runs),
@@ -135,7 +147,8 @@ def render_page(runs: Frames) -> str:
         cells=cells,
         effects=markdown_table(effects),
         agreement=describe_agreement(effects),
-        claims=markdown_table(compare_claims(runs)),
+        claims=markdown_table(claims),
+        same_answers=describe_answers(claims),
     )
 
 
