@@ -5,13 +5,17 @@ from typing import Annotated, Any
 
 import typer
 
-from ganbench.experiments.select_trials import match_items, searched_name, suggest_word
+from ganbench.experiments.select_trials import (
+    SEARCHED_FIELDS,
+    match_items,
+    searched_name,
+    suggest_word,
+)
 
 from .base import fail
 from .stored_results import has_store, read_frame, suite_folder
 
-CELL_KEY_COLUMNS = ["role", "data", "variant", "loss", "tricks", "plan"]
-
+CELL_KEY_COLUMNS = list(SEARCHED_FIELDS)
 MAX_RANK_DIGITS = 6  # longer numbers are the begin of a trial's id
 
 CellArgument = Annotated[

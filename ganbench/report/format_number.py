@@ -17,6 +17,11 @@ def format_error(error: float) -> str:
     return f"± {format_signed(error, '.2g')}"
 
 
+def is_visible_error(error: float, value: float) -> bool:
+    """Returns whether a standard error is not lost beside the digits of its value."""
+    return error > 1e-4 * abs(value)
+
+
 def format_p(p: float) -> str:
     """Formats a p-value with two digits: `0.00015`, `1e−07`."""
     return format_signed(p, ".2g")

@@ -16,7 +16,7 @@ from ganbench.experiments.plan_names import join_names
 from ganbench.human_study.error_rates import HUMAN_ERROR_COLUMN
 
 from .adaptive import describe_rule, describe_seeds, ends_of_effects
-from .format_number import format_cell, format_error
+from .format_number import format_cell, format_error, is_visible_error
 from .possible_range import clip_intervals, count_total, format_total
 
 PARAMETER_COUNT_COLUMNS = ("generator_parameters", "discriminator_parameters")
@@ -176,7 +176,7 @@ def format_cell_with_error(row: dict[Any, Any], metric: str, interval: bool) -> 
     """Formats a value with one trial's standard error: `4.2 [3.1, 5.6] ± 0.21`."""
     error = row[f"{metric} error"]
     return format_cell(row, metric, interval) + (
-        f" {format_error(error)}" if error > 1e-4 * abs(row[metric]) else ""
+        f" {format_error(error)}" if is_visible_error(error, row[metric]) else ""
     )
 
 

@@ -15,6 +15,8 @@ Settings = Mapping[str, Any]
 CheckTrick = Callable[[CheckedCell, str, Settings], Iterable[str]]
 CheckCell = Callable[[CheckedCell], Iterable[str]]
 
+MAX_STANDARD_ERRORS = 6  # by which a statistic of draws may differ
+
 
 @dataclass(frozen=True)
 class MethodFault:

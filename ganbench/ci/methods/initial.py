@@ -8,10 +8,9 @@ from torch import Tensor, nn
 
 from ganbench.registry import parse_spec
 
-from .base import compare
+from .base import MAX_STANDARD_ERRORS, compare
 from .cells import CheckedCell
 
-SURE = 6  # standard errors that a statistic of draws may differ
 LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 MIN_WEIGHTS = 32  # of a layer: statistics of fewer are not compared
 CheckLayer = Callable[[str, Tensor], Iterator[str]]
@@ -19,7 +18,7 @@ CheckLayer = Callable[[str, Tensor], Iterator[str]]
 
 def deviation_faults(what: str, weight: Tensor, mean: float, deviation: float) -> Iterator[str]:
     """Yields a sentence if the mean or the deviation of draws differs by more than chance."""
-    x, error = weight.double(), SURE / math.sqrt(weight.numel())
+    x, error = weight.double(), MAX_STANDARD_ERRORS / math.sqrt(weight.numel())
     yield from compare(f"the mean of {what}", float(x.mean()), mean, error * deviation, scale=1)
     yield from compare(f"the deviation of {what}", float(x.std()), deviation, error, scale=0)
 

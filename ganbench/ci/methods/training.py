@@ -14,7 +14,7 @@ from ganbench.rng import RngStreams, StepContext
 from ganbench.training.sampling import draw_samples_of_task
 from ganbench.training.trainer import Trainer
 
-from .base import CheckCell, compare
+from .base import MAX_STANDARD_ERRORS, CheckCell, compare
 from .cells import CheckedCell
 from .dirac import check_dirac
 from .initial import check_initial_weights
@@ -26,7 +26,6 @@ RMSPROP_DECAY = 0.99  # PyTorch's default
 LATENT_STEPS = 64
 MAX_BATCHES = 2_000  # of the check of epochs
 SAMPLES = 4
-SURE = 6  # standard errors that a mean of draws may differ
 
 
 # Optimizers
@@ -159,11 +158,15 @@ def check_latents(cell: CheckedCell) -> Iterator[str]:
     draws = [trainer.make_pairs(0, turn)[0].source.flatten() for turn in range(LATENT_STEPS)]
     latents = torch.cat(draws).double()
     error = 1 / math.sqrt(len(latents))
-    yield from compare("the mean of latents", float(latents.mean()), 0, SURE * error)
+    yield from compare("the mean of latents", float(latents.mean()), 0, MAX_STANDARD_ERRORS * error)
     variance = float(latents.square().mean())
-    yield from compare("the variance of latents", variance, 1, SURE * math.sqrt(2) * error)
+    yield from compare(
+        "the variance of latents", variance, 1, MAX_STANDARD_ERRORS * math.sqrt(2) * error
+    )
     fourth = float(latents.pow(4).mean())  # of the normal distribution 3, with the variance 96
-    yield from compare("the fourth moment of latents", fourth, 3, SURE * math.sqrt(96) * error, 0)
+    yield from compare(
+        "the fourth moment of latents", fourth, 3, MAX_STANDARD_ERRORS * math.sqrt(96) * error, 0
+    )
 
 
 # Scores and samples

@@ -12,7 +12,12 @@ from ganbench.analysis.metric_scale import metric_scale
 from ganbench.analysis.rank_interval import format_rank_interval
 from ganbench.counts import format_signed
 from ganbench.report.arm_names import ArmNamer
-from ganbench.report.format_number import format_cell, format_error, format_number
+from ganbench.report.format_number import (
+    format_cell,
+    format_error,
+    format_number,
+    is_visible_error,
+)
 from ganbench.report.markdown import (
     PARAMETER_COUNT_COLUMNS,
     format_flag_counts,
@@ -219,7 +224,7 @@ def make_value(row: Row, metric: str, interval: bool = False) -> SortableValue:
     error, note = row[f"{metric} error"], ""
     if interval:
         note = format_cell(row, metric, True).removeprefix(format_number(row[metric])).strip()
-    elif error > 1e-4 * abs(row[metric]):
+    elif is_visible_error(error, row[metric]):
         note = format_error(error)
     return SortableValue(format_number(row[metric]), note, float(f"{row[metric]:.6g}"))
 

@@ -14,10 +14,10 @@ from ganbench.gan.tasks.base import Task
 from ganbench.gan.tricks.ada import ADA
 from ganbench.gan.tricks.base import Trick
 
-from ..base import Settings, compare
+from ..base import MAX_STANDARD_ERRORS, Settings, compare
 from ..cells import CheckedCell
 from ..hand_made_batch import begin, draw_normal, make_batch, make_trick
-from .draws import MANY, SURE, WEIGHTS, compare_mean, points, share_error
+from .draws import MANY, WEIGHTS, compare_mean, points, share_error
 
 IMAGES = 3000  # augmented at once
 BRIGHTNESS, CONTRAST, GEOMETRY = 0.2, 0.5, 0.2  # deviations; the last two of powers of two
@@ -189,7 +189,7 @@ def geometry_faults(augment: Augment) -> Iterator[str]:
     slopes = shown[:, middle, middle + 1] - shown[:, middle, middle]
     mean_square = math.exp(2 * (GEOMETRY * math.log(2)) ** 2)  # of a factor 2^(0.2 n)
     expected = mean_square**2 / 2
-    error = SURE * float(slopes.square().std()) / math.sqrt(count)
+    error = MAX_STANDARD_ERRORS * float(slopes.square().std()) / math.sqrt(count)
     square = float(slopes.square().mean())  # less where the mirrored border bends the ramp
     yield from compare("the squared slope of a ramp", square, expected, error + 0.02)
 

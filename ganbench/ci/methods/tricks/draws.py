@@ -6,11 +6,11 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from ..base import MAX_STANDARD_ERRORS
 from ..hand_made_batch import draw_normal
 
 WEIGHTS = torch.tensor([0.6, -0.8, 2.0])  # squared norm 5
 MANY = 20_000  # draws of a random check
-SURE = 6  # standard errors that a mean of draws may differ
 
 
 def points(seed: int) -> Tensor:
@@ -25,10 +25,10 @@ def scores_of(x: Tensor) -> Tensor:
 def compare_mean(what: str, draws: Tensor, expected: float) -> Iterator[str]:
     """Yields a sentence if the mean of draws differs by more than chance."""
     error = float(draws.double().std()) / math.sqrt(len(draws))
-    if abs(float(draws.double().mean()) - expected) > SURE * error + 1e-6:
+    if abs(float(draws.double().mean()) - expected) > MAX_STANDARD_ERRORS * error + 1e-6:
         yield f"{what} is {float(draws.double().mean()):.4g}, and by definition {expected:.4g}"
 
 
 def share_error(share: float, count: int) -> float:
     """Returns the largest difference by chance of an observed share of `count` draws."""
-    return SURE * math.sqrt(share * (1 - share) / count)
+    return MAX_STANDARD_ERRORS * math.sqrt(share * (1 - share) / count)

@@ -11,10 +11,10 @@ from torch import Tensor
 from ganbench.gan.tricks.lecam import LeCam
 from ganbench.gan.tricks.path_length import PathLength
 
-from ..base import Settings, compare
+from ..base import MAX_STANDARD_ERRORS, Settings, compare
 from ..cells import CheckedCell
 from ..hand_made_batch import HalfSquare, LinearStyles, begin, make_batch, make_trick
-from .draws import MANY, SURE, WEIGHTS, points, scores_of
+from .draws import MANY, WEIGHTS, points, scores_of
 
 NORM = math.sqrt(5)  # of the weights
 
@@ -36,7 +36,7 @@ def check_estimate(text: str, settings: Settings, target: float | None) -> Itera
     shift = 0.0 if target is None else math.sqrt(math.pi / 2) * target
     deviation = float(np.std((np.abs(slopes) - shift) ** 2))
     expected = 5.0 if target is None else (NORM - target) ** 2
-    error = SURE * deviation / math.sqrt(settings["share"] * MANY)
+    error = MAX_STANDARD_ERRORS * deviation / math.sqrt(settings["share"] * MANY)
     ours = penalty_of(text, make_batch(many, many, WEIGHTS)) / settings["weight"]
     yield from compare("the mean of the estimates", ours, expected, error + 1e-3)
 

@@ -11,10 +11,9 @@ from torch import Tensor, nn
 
 from ganbench.evaluation.extractors.classifier import Classifier
 
-from ..base import Settings, compare
+from ..base import MAX_STANDARD_ERRORS, Settings, compare
 from ..cells import CheckedCell
 from ..hand_made_batch import begin, draw_normal, make_batch, make_trick
-from .draws import SURE
 
 Array = NDArray[np.float64]
 FILTERED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
@@ -133,7 +132,7 @@ def check_consistency(cell: CheckedCell, text: str, settings: Settings) -> Itera
         for role, image in zip(("real", "fake"), images, strict=True):
             if weight := settings["weight" if role == "real" else "fakes"]:
                 squares = squared_changes(image, weights, settings)
-                error = SURE * float(np.std(squares)) / math.sqrt(COPIES)
+                error = MAX_STANDARD_ERRORS * float(np.std(squares)) / math.sqrt(COPIES)
                 ours = terms[f"{role}_consistency"].item() / weight
                 yield from compare(f"the term of the {role}s", ours, float(squares.mean()), error)
 
