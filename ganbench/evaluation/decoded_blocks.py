@@ -63,10 +63,9 @@ class DecodedBatch:
 
 @dataclass(frozen=True, eq=False)
 class CachedBlock:
-    """The cached features of a block."""
+    """The cached features of a block, all of whose images could be read."""
 
     features: Tensors
-    left_out: tuple[str, ...] = ()
 
 
 def stages_ahead(
@@ -108,10 +107,10 @@ def iter_stages(
         digest = hashlib.sha256(b"".join(pool.map(hash_or_absence, items)))
         key = digest.hexdigest()[:32]
         cached = cache.read_entry(key)
-        if cached is not None and (runner.skip or len(cached["features"]) == len(items)):
+        # A block with unreadable images is decoded again, so that they are named.
+        if cached is not None and len(cached["features"]) == len(items):
             touch_block(cache, key)
-            count = len(items) - len(cached["features"])
-            yield CachedBlock(cached, ("an image that was unreadable before",) * count)
+            yield CachedBlock(cached)
             continue
         yield from iter_decoded_batches(items, key, runner, pool)
 

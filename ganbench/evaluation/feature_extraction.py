@@ -84,9 +84,11 @@ def extract_source_features(
         if isinstance(stage, CachedBlock):
             collected.add(stage.features)
             cached_count += collected.count - start
-        elif stage.images:
-            collected.add(runner.extract(stage.images, source.name) | image_facts(stage.images))
-        left_out += stage.left_out
+        else:
+            left_out += stage.left_out
+            if stage.images:
+                facts = image_facts(stage.images)
+                collected.add(runner.extract(stage.images, source.name) | facts)
         if isinstance(stage, CachedBlock) or stage.key:
             if isinstance(stage, DecodedBatch) and collected.count > start:
                 cache.write_entry(stage.key, collected.rows_since(start))

@@ -20,6 +20,8 @@ ODDITY_SENTENCES = {
     Odd.CMYK: "are in CMYK: converted to RGB without a colour profile",
 }
 
+MAX_NAMED_IMAGES = 3  # of those that were left out
+
 EQUAL_SETS = {  # metrics: their values for equal sets
     "fid": ": FID is zero up to rounding",
     "kid": ": KID is below zero, because it pairs an image with itself only across the sets",
@@ -29,9 +31,7 @@ EQUAL_SETS = {  # metrics: their values for equal sets
 def notes_of_source(phase: str, source: Source, extraction: Extraction) -> list[str]:
     sentences = [f"{phase}: {note}" for note in source.notes]
     if extraction.left_out:
-        sentences.append(
-            f"{phase}: {len(extraction.left_out):,} left out: {extraction.left_out[0]}"
-        )
+        sentences.append(f"{phase}: {describe_left_out(extraction.left_out)}")
     for odd, words in ODDITY_SENTENCES.items():
         if many := int((extraction.odd & int(odd)).bool().sum()):
             sentences.append(f"{phase}: {many:,} of {len(extraction):,} {words}")
@@ -46,6 +46,13 @@ def notes_of_source(phase: str, source: Source, extraction: Extraction) -> list[
             f"{phase}: {extraction.copies:,} of {len(extraction):,} are copies of others"
         )
     return [escape_control_characters(sentence) for sentence in sentences]  # with names of files
+
+
+def describe_left_out(reasons: Sequence[str]) -> str:
+    """Returns the number of images that were left out, with the first reasons."""
+    more = len(reasons) - MAX_NAMED_IMAGES
+    named = [*reasons[:MAX_NAMED_IMAGES], *([f"and {more:,} more"] if more > 0 else [])]
+    return f"{len(reasons):,} left out: {'; '.join(named)}"
 
 
 def notes_of_both_sources(

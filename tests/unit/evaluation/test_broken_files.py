@@ -72,5 +72,9 @@ def test_one_broken_file_keeps_its_sentence(folders):
 
 def test_skipped_broken_files_are_counted(folders):
     (folders[0] / "01.png").write_bytes(b"")
-    scores = evaluate(*folders, skip_unreadable=True, **OPTIONS)
-    assert any(note.startswith("fakes: 1 left out: ") for note in scores.notes)
+    (folders[0] / "04.png").write_bytes(b"no image")
+    for _ in range(2):  # the second time with cached features
+        scores = evaluate(*folders, skip_unreadable=True, **OPTIONS)
+        (note,) = [note for note in scores.notes if note.startswith("fakes: 2 left out: ")]
+        assert "01.png is empty" in note
+        assert "04.png" in note
