@@ -131,6 +131,13 @@ def find_local_file(name: str) -> LocalFile:
     return _state.files[file]
 
 
+def name_files(text: str) -> str:
+    """Replaces the internal names of local modules by those of their files: `my_losses`."""
+    for file in known_files().values():
+        text = text.replace(file.module_name, Path(file.name).stem)
+    return text
+
+
 def require_trust(file: str) -> None:
     if not _state.is_trusted:
         raise LocalFileError(

@@ -53,10 +53,14 @@ def refuse_newer_schema(
     number = schema.schema_of(content)
     if not isinstance(number, int) or isinstance(number, bool):
         raise CorruptFile.at(path, "schema: it is no whole number", remedy)
-    if number > schema.newest_schema:
+    require_known_schema(path, number, schema.newest_schema)
+
+
+def require_known_schema(path: Path, number: int, newest: int) -> None:
+    """Raises NewerSchema for a number above the newest schema that this program reads."""
+    if number > newest:
         raise NewerSchema(
-            f"{path} has schema {number}, and this ganbench reads schemas up to "
-            f"{schema.newest_schema}: upgrade ganbench"
+            f"{path} has schema {number}, and this ganbench reads schemas up to {newest}: upgrade ganbench"
         )
 
 

@@ -335,15 +335,16 @@ def load(folder: str | Path) -> pd.DataFrame:
     """Loads the results of a suite as a tidy frame, one row per trial, checkpoint and metric.
 
     `folder` contains the tables of a suite, such as "results/bench": results.parquet, or else
-    results.csv. The suite's plan is in `frame.attrs["plan"]`. Rows that another program wrote need
-    plan.json beside them. Raises FileNotFoundError if there is no table, and UnusableTable (a
-    ValueError) if it cannot be used.
+    results.csv. It may be such a file, too. The suite's plan is in `frame.attrs["plan"]`. Rows that
+    another program wrote need plan.json beside them. Raises FileNotFoundError if there is no table, and
+    UnusableTable (a ValueError) if it cannot be used.
     """
     from .read_table import find_table, read_table
 
-    path = find_table(Path(folder))
+    given = Path(folder)
+    path = given if given.suffix and given.is_file() else find_table(given)
     if path is None:
         raise FileNotFoundError(
-            f"{Path(folder) / 'results.parquet'} does not exist: `ganbench run` or `ganbench report` writes it"
+            f"{given / 'results.parquet'} does not exist: `ganbench run` or `ganbench report` writes it"
         )
     return read_table(path)

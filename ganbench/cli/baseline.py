@@ -245,6 +245,8 @@ def gate_settings(reference: Any, suite: str | None) -> tuple[Any, float, int]:
     if suite is None:
         return reference.margins, DEFAULT_FALSE_ALARMS, reference.gate
     read, name, _ = read_suite(suite, None, None, None, reference.device)
+    if (reference.kind, reference.name) != ("suite", read.name):
+        fail(f"the baseline is of {reference.name}, not of the suite {read.name}")
     terms = declared_gate(read)
     margins = {m: margin for m, margin in terms.margins.items() if m in reference.metrics}
     return margins, terms.false_alarms, len(read.seeds_of(name))

@@ -60,7 +60,7 @@ def samples(
     seed: Seed = None,
     checkpoint: Checkpoint = "last",
     count: Annotated[int, typer.Option(min=1, help="Maximum number of images.")] = 100,
-    caption: Annotated[str, typer.Option(help="Generate images of this caption.")] = "",
+    caption: Annotated[str | None, typer.Option(help="Generate images of this caption.")] = None,
     to: Out = None,
     trust: Trust = False,
     results: Results = DEFAULT_RESULTS,
@@ -72,11 +72,20 @@ def samples(
     generates new ones of that sentence. Clips are also written as an animation.
     """
     from ganbench.data.modality import CLIPS
-    from ganbench.visualization.samples import draw_caption, draw_motion, draw_samples
+    from ganbench.visualization.samples import (
+        draw_caption,
+        draw_motion,
+        draw_samples,
+        find_unknown_words,
+    )
+
+    if caption is not None and not caption.strip():
+        fail("--caption is empty: give a sentence")
 
     def draw(sampler: Any) -> tuple[bytes, dict[str, Any]]:
         if caption:
-            return draw_caption(sampler, caption, count), {}
+            picture = draw_caption(sampler, caption, count)
+            return picture, {"unknown_words": find_unknown_words(sampler, caption)}
         moving = {"animation": draw_motion(sampler)} if sampler.modality is CLIPS else {}
         return draw_samples(sampler, count), moving
 
@@ -221,6 +230,8 @@ def print_picture_entries(entries: list[dict[str, Any]]) -> None:
             out.print(
                 "  Top: the ten nearest, then the first ten. Below each: its nearest neighbour."
             )
+        if unknown := entry.get("unknown_words"):
+            out.print_line(f"  Words that the training captions lack: {', '.join(unknown)}.")
         out.print_line(f"  {entry['picture']}")
         if "animation" in entry:
             out.print_line(f"  {entry['animation']}")

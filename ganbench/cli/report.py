@@ -16,7 +16,7 @@ from .streams import print_json
 def report(suite: SuiteArgument, results: Results = DEFAULT_RESULTS, as_json: Json = False) -> None:
     """Write tables and report of a suite again.
 
-    They are made from the store, or from results.parquet alone.
+    They are made from the store, from results.parquet, or from results.csv with plan.json.
     """
     with rare_collections():
         write_and_print(suite, results, as_json)

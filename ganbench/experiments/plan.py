@@ -17,6 +17,7 @@ from ganbench.evaluation.protocols.base import OWN_EXTRACTOR
 from ganbench.evaluation.protocols.record import ProtocolRecord
 from ganbench.gan.build import Incompatible, check_recipe, make_build_config, make_trick_list
 from ganbench.gan.variants import resolve_variant
+from ganbench.local_files import name_files
 from ganbench.training.budget import Budget, Spent, Unit
 from ganbench.training.build_trainer import numerics_incompatibility
 from ganbench.training.distributable import recipe_slicing_incompatibility
@@ -119,7 +120,7 @@ def cell_incompatibility(cell: Cell, device: str = "cpu", unit: Unit = "images")
     try:
         check_recipe(cell.recipe, cell.data)
     except Incompatible as reason:
-        return str(reason)
+        return name_files(str(reason))
     if numerics.gpus > 1:
         return slicing_obstacle(cell, numerics.gpus)
     return stacking_obstacle(cell, unit) if numerics.stacked else ""

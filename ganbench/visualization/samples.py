@@ -7,6 +7,7 @@ from functools import partial
 import torch
 
 from ganbench.data.base import NotDownloaded, to_uint8
+from ganbench.data.captions import split_words
 from ganbench.data.modality import CLIPS
 from ganbench.experiments.saved_generator import draw_sample_picture
 from ganbench.experiments.store import Store
@@ -67,6 +68,13 @@ def draw_caption(generator: SavedGenerator, caption: str, count: int = GRID_COLU
     if generator.modality is CLIPS:
         return encode_png(arrange_grid(film_strips(images), CAPTIONED_STRIPS))
     return encode_png(arrange_grid(images))
+
+
+def find_unknown_words(generator: SavedGenerator, caption: str) -> list[str]:
+    """Returns the words of a caption that the generator does not tell apart."""
+    captions = generator.evaluator.data.captions
+    known = set() if captions is None else set(captions.words)
+    return [word for word in split_words(caption) if word not in known]
 
 
 def draw_styles(saved: SavedGenerator, kind: str) -> bytes:

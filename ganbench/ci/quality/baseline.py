@@ -5,11 +5,12 @@ A new baseline keeps the means of its predecessors, so that a slow drift over ba
 """
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -21,6 +22,7 @@ from ganbench.evaluation.metric_names import name_with_features
 from ganbench.evaluation.metrics import METRICS
 from ganbench.experiments.provenance import versions
 from ganbench.files import write_bytes
+from ganbench.records import require_known_schema
 from ganbench.registry import SpecError
 
 from .hypothesis_tests import CellTrainings
@@ -32,6 +34,12 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Margin = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Kind = Literal["suite", "images"]
 IMAGES_CELL = "images"  # the one cell of a baseline of images
+BASELINE_SCHEMA = 1  # the newest that this program reads
+POSSIBLE_VALUES = {  # by the scale of a metric
+    "log": (0.0, math.inf),
+    "logit": (0.0, 1.0),
+    "none": (-math.inf, math.inf),
+}
 
 
 class StrictRecord(BaseModel):
@@ -139,6 +147,7 @@ class Baseline(StrictRecord):
                 )
             if other := record.values.keys() - self.metrics:
                 raise ValueError(f"{min(other)} is not among the metrics")
+            self._require_possible_values(cell, record)
         if other := self.margins.keys() - self.metrics:
             raise ValueError(f"{min(other)} has a margin, but is not among the metrics")
         if self.kind == "suite" and not (self.floors and self.seeds):
@@ -146,6 +155,14 @@ class Baseline(StrictRecord):
         if self.kind == "images" and list(self.cells) != [IMAGES_CELL]:
             raise ValueError(f"a baseline of images has one cell, {IMAGES_CELL}")
         return self
+
+    def _require_possible_values(self, cell: str, record: CellRecord) -> None:
+        """Raises ValueError for a value outside of the range of its metric's scale."""
+        for metric, values in record.values.items():
+            low, high = POSSIBLE_VALUES[self.metrics[metric].transform]
+            known = [value for value in values if value is not None]
+            if known and not low <= min(known) <= max(known) <= high:
+                raise ValueError(f"{cell}: {metric} has an impossible value")
 
     def trainings_by_cell(self) -> dict[str, CellTrainings]:
         return {
@@ -270,9 +287,14 @@ def describe_metric_facts(facts: MetricFactsRecord) -> str:
 
 
 def read_baseline_file(path: Path) -> Baseline:
-    """Reads a baseline; raises SpecError with the first five errors, each with its key."""
+    """Reads a baseline; raises SpecError with the first five errors, each with its key.
+
+    Raises NewerSchema if a newer program wrote it.
+    """
     try:
-        return Baseline.model_validate_json(path.read_bytes())
+        text = path.read_bytes()
+        require_known_schema(path, read_schema_number(text), BASELINE_SCHEMA)
+        return Baseline.model_validate_json(text)
     except FileNotFoundError:
         raise SpecError(
             f"there is no baseline {path}: `ganbench baseline make` makes one"
@@ -280,8 +302,23 @@ def read_baseline_file(path: Path) -> Baseline:
     except OSError as error:
         raise SpecError(f"{path}: {error.strerror}") from None
     except ValidationError as error:
-        lines = [f"{path}: {format_key_path(e['loc'])}{e['msg']}" for e in error.errors()[:5]]
-        raise SpecError("\n".join(lines)) from None
+        errors = [describe_error(dict(each)) for each in error.errors()[:5]]
+        raise SpecError("\n".join(f"{path}: {each}" for each in errors)) from None
+
+
+def read_schema_number(text: bytes) -> int:
+    """Returns the number of a baseline's schema; 1 if it has no number, or is damaged."""
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return 1
+    number = content.get("schema", 1) if isinstance(content, dict) else 1
+    return number if isinstance(number, int) else 1
+
+
+def describe_error(error: dict[str, Any]) -> str:
+    text = "is missing" if error["type"] == "missing" else error["msg"]
+    return f"{format_key_path(error['loc'])}{text}"
 
 
 def format_key_path(location: tuple[int | str, ...]) -> str:

@@ -134,6 +134,8 @@ def seeds_of_baseline(suite: Suite, profile: str) -> list[int]:
 
 def training_refusals(gate_run: GateRun, baseline: Baseline) -> list[str]:
     """Returns the reasons why the run and the baseline are not comparable; empty if they are."""
+    if baseline.kind != "suite":
+        return [f"the baseline is one of images against {baseline.name}, not of a suite"]
     reasons = list(setting_differences(gate_run, baseline))
     own_cells, baseline_cells = gate_run.first_trials, baseline.cells
     reasons += [f"{cell}: not in the baseline" for cell in own_cells if cell not in baseline_cells]
@@ -155,9 +157,6 @@ def training_refusals(gate_run: GateRun, baseline: Baseline) -> list[str]:
 
 def setting_differences(gate_run: GateRun, baseline: Baseline) -> Iterable[str]:
     """Yields the differences of settings that affect all cells, as sentences."""
-    if baseline.kind != "suite":
-        yield f"the baseline is one of images against {baseline.name}, not of a suite"
-        return
     for what, before, now in (
         ("suite", baseline.name, gate_run.suite.name),
         ("device", baseline.device, gate_run.device),

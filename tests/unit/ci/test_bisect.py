@@ -314,7 +314,7 @@ def test_counts_are_split_in_the_middle():
     test = CountTest.of({"a": 5.0, "b": 100.0}, {"a": 5.0, "b": 200.0})
     assert [test.side_of({"b": value}) for value in (149.0, 150.0)] == ["good", "bad"]
     step = test.describe({"b": 110.0}, {"b": 190.0})
-    assert step == "b rose from 110 to 190, 80% of the whole difference"
+    assert step == "b rose from 110 to 190, 80 % of the whole difference"
 
 
 def test_small_counts_within_margin_are_no_evidence():

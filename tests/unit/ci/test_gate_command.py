@@ -15,6 +15,7 @@ from ganbench.ci.quality import baseline as baselines
 from ganbench.ci.quality.baseline import read_baseline_file
 from ganbench.cli import app
 from ganbench.evaluation.evaluator import evaluator_for
+from ganbench.records import NewerSchema
 from ganbench.registry import SpecError
 from ganbench.training.trainer import Trainer
 
@@ -236,6 +237,29 @@ def test_inconsistent_baseline_is_refused(gate_folder, tmp_path, case):
     content = json.loads((gate_folder / "b.json").read_text())
     (tmp_path / "b.json").write_text(json.dumps(content | {key: value}))
     with pytest.raises(SpecError, match=r"b\.json"):
+        read_baseline_file(tmp_path / "b.json")
+
+
+def test_baseline_of_a_newer_program_is_refused(gate_folder, tmp_path):
+    content = json.loads((gate_folder / "b.json").read_text())
+    (tmp_path / "b.json").write_text(json.dumps(content | {"schema": 2}))
+    with pytest.raises(NewerSchema, match=r"b\.json has schema 2, .* upgrade ganbench"):
+        read_baseline_file(tmp_path / "b.json")
+
+
+def test_impossible_value_of_a_baseline_is_refused(gate_folder, tmp_path):
+    content = json.loads((gate_folder / "b.json").read_text())
+    next(iter(content["cells"].values()))["values"]["fid"][0] = -3.0
+    (tmp_path / "b.json").write_text(json.dumps(content))
+    with pytest.raises(SpecError, match="fid has an impossible value"):
+        read_baseline_file(tmp_path / "b.json")
+
+
+def test_missing_key_of_a_baseline_is_named(gate_folder, tmp_path):
+    content = json.loads((gate_folder / "b.json").read_text())
+    del content["device"]
+    (tmp_path / "b.json").write_text(json.dumps(content))
+    with pytest.raises(SpecError, match=r"b\.json: device: is missing"):
         read_baseline_file(tmp_path / "b.json")
 
 

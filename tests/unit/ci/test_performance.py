@@ -382,7 +382,7 @@ def test_busy_machine_is_named():
     busy = lambda side, n: timed_reading(1.0, 1.0, wall=(1.5, 2.5))  # noqa: E731
     report = run_gate(FakeRunner({"step[x]": busy}))
     assert report.waiting == 0.5
-    assert "in 50% of the time" in " ".join(perf_sentences(report, RULES, {}))
+    assert "in 50 % of the time" in " ".join(perf_sentences(report, RULES, {}))
     report.waiting = 0.01
     assert "busy" not in " ".join(perf_sentences(report, RULES, {}))
 
@@ -792,7 +792,7 @@ def test_summary_has_counts_and_power():
     sentences = perf_sentences(report, RULES, perf_powers(report, RULES))
     assert sentences[0] == "3 benchmarks: 1 worse, 1 equivalent, 1 identical."
     assert sentences[1] == "Unchanged and not shown: 1 exact number."
-    assert "100% for a slowdown of 10%, 100% for a slowdown of 20%" in sentences[2]
+    assert "100 % for a slowdown of 10 %, 100 % for a slowdown of 20 %" in sentences[2]
     assert "unmeasured" not in " ".join(sentences)
     report.device = "NVIDIA"
     assert "unmeasured" in perf_sentences(report, RULES, {})[-1]

@@ -258,6 +258,15 @@ def test_suite_trains_on_captions_and_draws_new_sentences(folder, tmp_path, monk
     unknown = call("samples", "words", "reed", "--caption", "xyz")
     assert unknown.exit_code == 2
     assert "no word of 'xyz' occurs" in unknown.output
+    partly = call("samples", "words", "reed", "--caption", "a red zebra", "--count", "4")
+    assert partly.exit_code == 0
+    assert "Words that the training captions lack: zebra." in partly.output
+    empty = call("samples", "words", "reed", "--caption", " ")
+    assert (empty.exit_code, "--caption is empty" in empty.output) == (2, True)
+    (folder / "00.txt").write_text("a green square")
+    changed = call("samples", "words", "reed", "--caption", "a red ball")
+    assert changed.exit_code == 2
+    assert "changed after this training" in changed.output
     shutil.move(folder / "00.txt", folder / "x.text")
     broken = call("run", "words.toml", "--device", "cpu")
     assert broken.exit_code == 2
