@@ -22,20 +22,26 @@ def suite_folder(suite: str, results: Path) -> Path:
     given = Path(suite)
     if any((given / name).exists() for name in ("results.parquet", "results.csv", "plan.json")):
         return given
-    if given.suffix in (".csv", ".parquet") and given.is_file():
+    if is_table(given):
         return given.parent
     if given.suffix == ".toml" and given.is_file():
         return results / read_suite_name(given)
     return results / given.stem if given.stem else given
 
 
+def is_table(path: Path) -> bool:
+    return path.suffix in (".csv", ".parquet") and path.is_file()
+
+
 def read_frame(suite: str, results: Path) -> Any:
-    """Reads the rows of a suite from its store, or else from its tables."""
+    """Reads the rows of a suite from its store, or else its tables; or those of a table file."""
     from ganbench.analysis.rows import collect_rows, load
     from ganbench.experiments.store import Store, read_plan
 
     folder = suite_folder(suite, results)
     try:
+        if is_table(Path(suite)):
+            return load(suite)
         content = read_plan(folder)
         if content and has_store(folder) and content["suite"] == folder.resolve().name:
             return collect_rows(content, Store(folder.parent))

@@ -50,6 +50,22 @@ def test_load_takes_a_table_file(folder, rows):
         pd.testing.assert_frame_equal(ganbench.load(folder / name), rows)
 
 
+def test_compare_reads_the_table_that_is_named(folder, rows):
+    """Not another one beside it."""
+    shutil.copy(PUBLISHED / "results.parquet", folder)
+    worse = rows.assign(value=rows["value"].where(rows["metric"].ne("fid"), 2 * rows["value"]))
+    worse.to_csv(folder / "worse.csv", index=False)
+    parts = (str(folder / "results.parquet"), str(folder / "worse.csv"))
+    compared = CliRunner().invoke(app, ["compare", *parts, "--json"])
+    assert compared.exit_code == 0, compared.output
+    ratios = {
+        round(c["change"], 6)
+        for c in json.loads(compared.stdout)["comparisons"]
+        if c["metric"] == "fid" and c["change"]
+    }
+    assert ratios == {2.0}
+
+
 def test_rows_without_attributes_read_plan_beside_them(folder, rows):
     plain_rows(rows).to_parquet(folder / "results.parquet")
     loaded = ganbench.load(folder)
