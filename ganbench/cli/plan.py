@@ -58,9 +58,9 @@ def plan(
     )
     content, sentences, left = plan_content(declared, name, chosen, results)
     content["workers"] = workers or default_workers(chosen, declared.count_processes())
-    try_first_steps(left)
     if not as_json:
         print_planned_cells(content, sentences)
+    try_first_steps(left)
     seconds = None
     if estimate:
         terms = content["workers"], tuple(declared.metrics), declared.protocol

@@ -69,7 +69,7 @@ def merge_source(source: Path, results: Path) -> MergeSummary:
 
     Raises BadArchive, CorruptFile or NewerSchema before anything is merged, if the source is damaged.
     """
-    if not source.exists():
+    if not (source.is_dir() or source.is_file()):
         raise BadArchive(f"there is no archive and no folder {source}")
     if source.resolve() == results.resolve():
         raise BadArchive(f"{source} is this store itself: name the store of another machine")
