@@ -1,5 +1,7 @@
 """Numbers and lists as text for people: `1 cell`, `3.07 GB`, `2 hours`, `−0.07`, `34 %`."""
 
+from collections.abc import Sequence
+
 MINUS = "−"
 
 
@@ -35,6 +37,12 @@ def format_age(seconds: float) -> str:
         if seconds >= size:
             return count_of(int(seconds // size), unit)
     return count_of(max(0, int(seconds)), "second")
+
+
+def list_first(texts: Sequence[str], most: int) -> list[str]:
+    """Returns the first texts and, if there are others, `and 3 more`."""
+    more = len(texts) - most
+    return [*texts[:most], *([f"and {more:,} more"] if more > 0 else [])]
 
 
 def join_words(texts: list[str], word: str) -> str:

@@ -42,7 +42,7 @@ def read_record(path: Path, schema: type[Record], remedy: str = DELETE_FILE) -> 
     try:
         schema.model_validate(content)
     except ValidationError as error:
-        raise CorruptFile.at(path, format_misfit(error), remedy) from None
+        raise CorruptFile.at(path, format_misfits(error)[0], remedy) from None
     return content
 
 
@@ -64,8 +64,10 @@ def require_known_schema(path: Path, number: int, newest: int) -> None:
         )
 
 
-def format_misfit(error: ValidationError) -> str:
-    """Formats the first misfit like `costs.train_seconds: Input should be a valid number`."""
-    first = error.errors(include_url=False)[0]
-    place = ".".join(map(str, first["loc"]))
-    return f"{place}: {first['msg']}" if place else first["msg"]
+def format_misfits(error: ValidationError, most: int = 1) -> list[str]:
+    """Formats the first misfits like `costs.train_seconds: Input should be a valid number`."""
+    texts = []
+    for each in error.errors(include_url=False)[:most]:
+        text = "is missing" if each["type"] == "missing" else each["msg"]
+        texts.append(": ".join(filter(None, [".".join(map(str, each["loc"])), text])))
+    return texts

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -36,6 +37,8 @@ TRICKS = ("label_smoothing", "instance_noise(until=1)", "ema")
 REAL_TARGET, NOISE, EMA_DECAY = 0.9, 0.1, 0.999  # of these tricks, by default
 
 Step = Callable[[], object]
+TimeBlock = Callable[[], float]  # returns CPU seconds of a step
+Round = tuple[float, float, float, float]  # of ours, the other, the other, ours
 
 
 @dataclass(frozen=True)
@@ -170,14 +173,20 @@ def measure_ratio(other: Step, ours: Step) -> tuple[float, float, float, float, 
     count = choose_steps(ours)
     for step in (other, ours):
         time_block(step, count)
-    ratios, times = [], {"other": [], "ours": []}
-    for _ in range(ROUNDS):
-        a, b, c, d = (time_block(step, count) for step in (ours, other, other, ours))
-        ratios.append((b + c) / (a + d))
-        times["ours"] += [a, d]
-        times["other"] += [b, c]
-    medians = [1000 * median_interval(times[name])[0] for name in ("ours", "other")]
-    return (*median_interval(ratios), *medians)  # type: ignore[return-value]
+    rounds = time_rounds(*(partial(time_block, step, count) for step in (ours, other)))
+    sides = [(a, d) for a, _, _, d in rounds], [(b, c) for _, b, c, _ in rounds]
+    medians = [1000 * median_interval(list(chain(*side)))[0] for side in sides]
+    return (*ratio_of_rounds(rounds), *medians)  # type: ignore[return-value]
+
+
+def time_rounds(ours: TimeBlock, other: TimeBlock) -> list[Round]:
+    """Times blocks of both in turn: A B B A in each round."""
+    return [(ours(), other(), other(), ours()) for _ in range(ROUNDS)]
+
+
+def ratio_of_rounds(rounds: list[Round]) -> tuple[float, float, float]:
+    """Returns the time of the other divided by ours, with its interval."""
+    return median_interval([(b + c) / (a + d) for a, b, c, d in rounds])
 
 
 def choose_steps(step: Step) -> int:

@@ -26,7 +26,7 @@ from types import ModuleType
 import torch
 from gpu_stages.timing import median_interval
 from gpu_stages.trainings import FOREVER, IMAGES, RandomImages
-from loop import ROUNDS, time_block
+from loop import TimeBlock, ratio_of_rounds, time_block, time_rounds
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -43,8 +43,6 @@ SIDE, STEPS = 32, 3  # pixels, and timed steps of a block
 SNGAN_LATENT, R3GAN_LATENT = 128, 64
 RATE, TURNS = 2e-4, 5  # mimicry's rate of Adam, and its discriminator steps
 EMA_DECAY, GAMMA = 0.999, 0.05
-
-TimeBlock = Callable[[], float]  # returns CPU seconds of a step
 
 
 def mimicry_recipe(batch: int) -> Recipe:
@@ -163,10 +161,9 @@ def measure_ratio(
 ) -> tuple[tuple[float, float, float], list[float]]:
     """Returns the ratio of times with its interval, and both medians in milliseconds."""
     ours(), other()
-    rounds = [(ours(), other(), other(), ours()) for _ in range(ROUNDS)]
-    ratio = median_interval([(b + c) / (a + d) for a, b, c, d in rounds])
+    rounds = time_rounds(ours, other)
     sides = [(a + d) / 2 for a, _, _, d in rounds], [(b + c) / 2 for _, b, c, _ in rounds]
-    return ratio, [1000 * median_interval(list(side))[0] for side in sides]
+    return ratio_of_rounds(rounds), [1000 * median_interval(list(side))[0] for side in sides]
 
 
 def table_row(

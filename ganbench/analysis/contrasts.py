@@ -203,9 +203,9 @@ def estimate_contrast(
     # Borrowed variances scale the estimated ones, so they add no degrees of freedom.
     borrowed = sum(w**2 / c.seeds for w, c in weighted if c.freedom <= 0)
     parts = [(w**2 + borrowed * c.seeds / len(estimable)) * c.variance for w, c in estimable]
-    error = math.sqrt(sum(parts))
     if not estimable:
         return Estimate(mean, math.nan, math.nan)
+    error = math.sqrt(sum(parts))
     freedom = satterthwaite_freedom(parts, [c.freedom for _, c in estimable])
     if error > MAX_ROUNDING * abs(mean):
         return Estimate(mean, error, freedom)

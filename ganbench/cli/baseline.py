@@ -74,7 +74,6 @@ def make(
     path = baseline_path(baseline, what, real)
     if path.exists():
         fail(f"{path} exists already: `ganbench baseline update` replaces it")
-    require_writable(path, reason)
     place = TrainingPlace(results, workers, executor, device, profile)
     settings = {"metrics": metrics, "extractor": extractor, "size": size}
     if real is None:
@@ -107,7 +106,6 @@ def update(
     """
     path = baseline_path(baseline, what, real)
     before = read_baseline(path)
-    require_writable(path, reason)
     place = TrainingPlace(results, workers, executor, device, profile)
     if real is None:
         refuse_image_options(lost=lost)
@@ -117,18 +115,6 @@ def update(
     sets = None if real is None else ImageSets(what, real, lost, trust, device)
     terms = ImageTerms(margins, before.settings)
     write_baseline(NewBaseline(path, reason, before), what, place, sets, terms)
-
-
-def require_writable(path: Path, reason: str) -> None:
-    """Ends the program before any training if the baseline could not be saved after it."""
-    if not reason.strip():
-        fail("--reason is empty: say why the baseline is made")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        fail(f"{path.parent}: {error.strerror}")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        fail(f"{path} cannot be written: choose another --baseline")
 
 
 @baselines.command(name="show")
@@ -173,11 +159,25 @@ def write_baseline(
     terms: ImageTerms,
 ) -> None:
     """Writes the baseline of a suite or, if there are real images, of image sets."""
+    require_savable(new)
     with explained_gate_stop(sets.real if sets else None):
         if sets is None:
             write_suite_baseline(single_argument(what), new, place)
         else:
             write_image_baseline(sets, new, terms)
+
+
+def require_savable(new: NewBaseline) -> None:
+    """Ends the program before any training if the baseline could not be saved after it."""
+    if not new.reason.strip():
+        fail("--reason is empty: say why the baseline is made")
+    path, folder = new.path, new.path.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fail(f"{folder}: {error.strerror}")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        fail(f"{path} cannot be written: choose another --baseline")
 
 
 def write_suite_baseline(suite: str, new: NewBaseline, place: TrainingPlace) -> None:

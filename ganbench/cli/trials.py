@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ganbench.counts import count_of, format_share
+from ganbench.counts import count_of, format_share, list_first
 from ganbench.experiments.plan_names import short_id
 from ganbench.experiments.suite_files import find_suite_file
 
@@ -126,9 +126,8 @@ def find_trial(plan: dict[str, Any], words: str, seed: int | None, suite: str) -
 
 
 def several_trials_sentence(items: list[dict[str, Any]], words: str) -> str:
-    lines = [f"  {short_id(item['trial'])}  {label_of(item)}" for item in items[:MAX_NAMED_TRIALS]]
-    more = len(items) - MAX_NAMED_TRIALS
-    lines += [f"  and {more:,} more"] if more > 0 else []
+    names = [f"{short_id(item['trial'])}  {label_of(item)}" for item in items]
+    lines = [f"  {name}" for name in list_first(names, MAX_NAMED_TRIALS)]
     count = count_of(len(items), "trial")
     return "\n".join([f"{count} match {words!r}: add words, --seed, or name one id", *lines])
 
@@ -190,7 +189,7 @@ def print_events(events: list[dict[str, Any]]) -> None:
 
 
 def event_parts(event: dict[str, Any]) -> Iterator[str]:
-    """Yields the parts of an event's line: `step 50 (10%)`, `3,456 img/s`, `generator 0.7`."""
+    """Yields the parts of an event's line: `step 50 (10 %)`, `3,456 img/s`, `generator 0.7`."""
     if "step" in event:
         share = event.get("progress")
         yield f"step {event['step']:,}" + ("" if share is None else f" ({format_share(share)})")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from ganbench.counts import count_of
+from ganbench.counts import count_of, list_first
 from ganbench.data.image_decoding import Odd
 from ganbench.errors import escape_control_characters
 from ganbench.evaluation.inputs.base import Source
@@ -50,9 +50,7 @@ def notes_of_source(phase: str, source: Source, extraction: Extraction) -> list[
 
 def describe_left_out(reasons: Sequence[str]) -> str:
     """Returns the number of images that were left out, with the first reasons."""
-    more = len(reasons) - MAX_NAMED_IMAGES
-    named = [*reasons[:MAX_NAMED_IMAGES], *([f"and {more:,} more"] if more > 0 else [])]
-    return f"{len(reasons):,} left out: {'; '.join(named)}"
+    return f"{len(reasons):,} left out: {'; '.join(list_first(reasons, MAX_NAMED_IMAGES))}"
 
 
 def notes_of_both_sources(

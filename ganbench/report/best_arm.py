@@ -7,7 +7,7 @@ import pandas as pd
 
 from ganbench.analysis.effects import COUNT_UNIT
 from ganbench.analysis.metric_scale import MetricScale, outcome_scale
-from ganbench.counts import count_of
+from ganbench.counts import count_of, list_first
 from ganbench.evaluation.metric_names import metric_display_name
 
 from .arm_names import ArmNamer, shorten_names
@@ -114,8 +114,7 @@ def describe_separation(rows: list[dict[Any, Any]], texts: list[str]) -> str:
     if not rivals:
         beaten = {1: "the other", 2: "both others"}.get(others, f"all {others} others")
         return f"It is significantly better than {beaten}."
-    more = len(rivals) - MAX_NAMED_RIVALS
-    named = [*rivals[:MAX_NAMED_RIVALS], *([f"and {more} more"] if more > 0 else [])]
+    named = list_first(rivals, MAX_NAMED_RIVALS)
     beyond = "" if is_rival(rows[1]) else f"significantly better than the next, {texts[1]}, but "
     return f"It is {beyond}not separable from {count_of(len(rivals), 'other')}: {'; '.join(named)}."
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -22,7 +22,7 @@ from ganbench.evaluation.metric_names import name_with_features
 from ganbench.evaluation.metrics import METRICS
 from ganbench.experiments.provenance import versions
 from ganbench.files import write_bytes
-from ganbench.records import require_known_schema
+from ganbench.records import format_misfits, require_known_schema
 from ganbench.registry import SpecError
 
 from .hypothesis_tests import CellTrainings
@@ -292,9 +292,7 @@ def read_baseline_file(path: Path) -> Baseline:
     Raises NewerSchema if a newer program wrote it.
     """
     try:
-        text = path.read_bytes()
-        require_known_schema(path, read_schema_number(text), BASELINE_SCHEMA)
-        return Baseline.model_validate_json(text)
+        return Baseline.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         raise SpecError(
             f"there is no baseline {path}: `ganbench baseline make` makes one"
@@ -302,27 +300,16 @@ def read_baseline_file(path: Path) -> Baseline:
     except OSError as error:
         raise SpecError(f"{path}: {error.strerror}") from None
     except ValidationError as error:
-        errors = [describe_error(dict(each)) for each in error.errors()[:5]]
-        raise SpecError("\n".join(f"{path}: {each}" for each in errors)) from None
+        refuse_newer_baseline(path, error)
+        lines = [f"{path}: {misfit}" for misfit in format_misfits(error, most=5)]
+        raise SpecError("\n".join(lines)) from None
 
 
-def read_schema_number(text: bytes) -> int:
-    """Returns the number of a baseline's schema; 1 if it has no number, or is damaged."""
-    try:
-        content = json.loads(text)
-    except ValueError:
-        return 1
-    number = content.get("schema", 1) if isinstance(content, dict) else 1
-    return number if isinstance(number, int) else 1
-
-
-def describe_error(error: dict[str, Any]) -> str:
-    text = "is missing" if error["type"] == "missing" else error["msg"]
-    return f"{format_key_path(error['loc'])}{text}"
-
-
-def format_key_path(location: tuple[int | str, ...]) -> str:
-    return ".".join(map(str, location)) + ": " if location else ""
+def refuse_newer_baseline(path: Path, error: ValidationError) -> None:
+    """Raises NewerSchema if a number of a newer schema is among the errors."""
+    for each in error.errors():
+        if each["loc"] == ("schema",) and isinstance(each["input"], int):
+            require_known_schema(path, each["input"], BASELINE_SCHEMA)
 
 
 def write_baseline_file(path: Path, baseline: Baseline) -> None:
