@@ -8,8 +8,11 @@ loop divided by that of ours; above 1, ours is faster.
 """
 
 import argparse
+import multiprocessing
+import resource
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
@@ -33,6 +36,7 @@ from ganbench.training.build_trainer import make_trainer
 
 CPU = torch.device("cpu")
 ROUNDS, BLOCK_SECONDS, MAX_STEPS = 9, 0.4, 200
+PEAK_STEPS = 12
 TRICKS = ("label_smoothing", "instance_noise(until=1)", "ema")
 REAL_TARGET, NOISE, EMA_DECAY = 0.9, 0.1, 0.999  # of these tricks, by default
 
@@ -202,12 +206,34 @@ def time_block(step: Step, count: int) -> float:
     return (time.process_time() - began) / count
 
 
+def measure_peaks(case: Case) -> list[float]:
+    """Returns the peak memory of a process with our loop, and of one with the bare loop, in MB."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as processes:
+        return [
+            processes.submit(peak_of_loop, case, make).result() for make in (our_loop, bare_loop)
+        ]
+
+
+def peak_of_loop(case: Case, make: Callable[[Case], Step]) -> float:
+    step = make(case)
+    for _ in range(PEAK_STEPS):
+        step()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--out", type=Path)
     parser.add_argument("--cases", type=int, nargs="*", help="numbers of cases, from 0")
+    parser.add_argument("--memory", action="store_true", help="peak memory beside the bare loop")
     args = parser.parse_args()
     Numerics().apply()
+    if args.memory:
+        for case in CASES:
+            ours, bare = measure_peaks(case)
+            print(f"{case.variant}, {case.data}: {ours:.0f} MB, bare {bare:.0f}: {ours / bare:.3f}")
+        return
     lines = ["| networks | other loop | ratio | 95 % interval | ours, ms | other, ms | target |"]
     lines += ["|" + " --- |" * 7]
     print("\n".join(lines), flush=True)
