@@ -89,7 +89,7 @@ def test_run_refuses_damage_before_it_trains(ganbench, results):
     arguments = ("--results", results, "--workers", 0, "--device", "cpu", "--stale", "reuse")
     code, _, err = ganbench("run", results.parent / "small.toml", *arguments)
     assert code == 2
-    assert f"{path} is damaged (losses: Field required): delete the trial's folder" in err
+    assert f"{path} is damaged (losses: is missing): delete the trial's folder" in err
 
 
 @pytest.mark.parametrize("content", TORN.values(), ids=TORN)
