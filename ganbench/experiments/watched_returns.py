@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ganbench.counts import list_first
 from ganbench.gan.adversarial_batch import AdversarialBatch
 from ganbench.gan.hyperparameters import Hyperparameters
 from ganbench.gan.losses import LOSSES
@@ -26,6 +27,8 @@ from ganbench.gan.tricks import TRICKS
 from ganbench.local_files import is_local
 from ganbench.registry import PluginError, Registry, parse_spec
 
+from .lost_weights import Drawn, lost_weights, recorded_draws
+
 
 @dataclass(frozen=True)
 class HookCall:
@@ -37,6 +40,7 @@ class HookCall:
     place: str
     part: Any
     arguments: tuple[Any, ...]
+    drawn: Drawn  # weights that constructors of layers drew in the call
 
     def of_module(self, module: nn.Module) -> "HookCall":
         """Returns this call with the line of a module's `forward`, if the file has it."""
@@ -51,6 +55,9 @@ class HookCall:
                 f"expected {expected} ({self.place})"
             )
 
+
+MOST_NAMES = 3  # of weights in an error
+BUILDERS = ("build_", "transform_generator", "transform_discriminator")  # hooks that make layers
 
 Rule = Callable[[HookCall, Any], Any]  # returns the value, or raises PluginError
 
@@ -126,6 +133,7 @@ def check_generator(call: HookCall, value: Any) -> Any:
 
     if not call.part.grows:  # growing generators start with smaller images
         value.register_forward_hook(check_images)
+    check_weights(call, value)
     return value
 
 
@@ -140,7 +148,40 @@ def check_discriminator(call: HookCall, value: Any) -> Any:
         call.of_module(module).require(is_right, scores, expected, f"the head of {call.hook}")
 
     value.head.register_forward_hook(check_scores)
+    check_weights(call, value)
     return value
+
+
+def check_weights(call: HookCall, network: nn.Module) -> None:
+    """Requires that a builder sets no weights, unless its part says how they are drawn."""
+    if type(call.part).initialize is Network.initialize:
+        refuse_lost_weights(
+            call,
+            network,
+            "set them in `initialize(self, module)`, which gets one module after the other. `pass` "
+            f"in it keeps all that {call.hook} sets",
+        )
+
+
+def check_layers(kind: type[nn.Module]) -> Rule:
+    """Returns the rule for a trick's network: its type, and no weights set in new layers."""
+
+    def check(call: HookCall, value: Any) -> Any:
+        instance_of(kind)(call, value)
+        remedy = "give the layer a class with `reset_parameters`, and set them there"
+        refuse_lost_weights(call, value, remedy)
+        return value
+
+    return check
+
+
+def refuse_lost_weights(call: HookCall, network: nn.Module, remedy: str) -> None:
+    if names := lost_weights(network, call.drawn):
+        weights = ", ".join(list_first(names, MOST_NAMES))
+        raise PluginError(
+            f"{call.label}: {call.hook} sets weights ({weights}), and a training draws all weights "
+            f"anew: {remedy} ({call.place})"
+        )
 
 
 def has_score_shape(scores: Tensor, count: int) -> bool:
@@ -173,8 +214,8 @@ RULES: dict[str, dict[str, Rule]] = {  # by kind and hook
         "configure_hyperparameters": instance_of(Hyperparameters),
         "configure_network": instance_of(Network),
         "incompatibility": TEXT_OR_NONE,
-        "transform_generator": instance_of(nn.Module),
-        "transform_discriminator": instance_of(Discriminator),
+        "transform_generator": check_layers(nn.Module),
+        "transform_discriminator": check_layers(Discriminator),
         "transform_batches": instance_of(Mapping),
         "transform_pair": instance_of(AdversarialBatch),
         "transform_discriminator_input": check_input_rows,
@@ -240,8 +281,9 @@ def watch_hook(label: str, hook: str, method: Any, rule: Rule) -> Any:
 
     @wraps(method)
     def watched(part: Any, *arguments: Any, **named: Any) -> Any:
-        value = method(part, *arguments, **named)
-        call = HookCall(label, hook, file, place, part, (*arguments, *named.values()))
+        with recorded_draws(hook.startswith(BUILDERS)) as drawn:
+            value = method(part, *arguments, **named)
+        call = HookCall(label, hook, file, place, part, (*arguments, *named.values()), drawn)
         return rule(call, value)
 
     return watched

@@ -255,6 +255,39 @@ def test_a_network_of_a_wrong_shape_is_a_fault(check_source):
     assert "expected a tensor of shape [8, 1, 8, 8]" in sentence
 
 
+NETWORK = """
+    import numpy as np
+    import torch
+    from torch import nn
+    from ganbench.extend import *
+    from ganbench.gan.networks.mlp import MLP
+
+    class Layer(nn.Linear):
+        def __init__(self, size):
+            super().__init__(size, size)
+            {constructor}
+
+    class Mine(MLP):
+        def build_generator(self, latent, shape):
+            return nn.Sequential(Layer(latent), super().build_generator(latent, shape))
+"""
+
+
+@pytest.mark.parametrize(
+    ("constructor", "sentence"),
+    [
+        ("self.scale = nn.Parameter(torch.randn(()))", "of its generator (0.scale): use"),
+        ("pass", ""),
+        ("self.register_buffer('b', torch.tensor(np.random.rand()))", "more than the trial's seed"),
+        ("self.register_buffer('b', torch.randn(3))", ""),
+    ],
+)
+def test_weights_of_networks_are_checked(check_source, constructor, sentence):
+    found = check_source(NETWORK.format(constructor=constructor))
+    assert sentence in found
+    assert bool(found) == bool(sentence)
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

@@ -7,17 +7,21 @@ import torch
 from helpers import trainer
 from variant_cases import every_variant, home_data, variant_spec
 
+from ganbench.data import DATA
 from ganbench.experiments import watched_returns
 from ganbench.experiments.executors.inline import Inline
 from ganbench.experiments.first_step import try_first_steps
 from ganbench.experiments.plan import plan_trials
 from ganbench.experiments.runner import RunRequest, prepare_run
 from ganbench.experiments.suite_loader import load_suite
+from ganbench.gan.build import build_training
 from ganbench.gan.losses import LOSSES
 from ganbench.gan.variants import resolve_variant
 from ganbench.local_files import VARIABLE, forget_local_files
 from ganbench.registry import PluginError
+from ganbench.rng import RngStreams
 
+CPU = torch.device("cpu")
 SUITE = """\
 schema = 1
 name = "mine"
@@ -186,6 +190,68 @@ def test_a_wrong_value_ends_the_run_before_it_trains(
     assert f"{returned}, expected {expected}" in str(error.value)
     assert error.value.exit_code == 2
     assert not (tmp_path / "results" / "mine" / "plan.json").exists()
+
+
+LOST_WEIGHTS = """\
+def zero(module):
+    nn.init.zeros_(module.weight.data)  # as many published networks do
+    return module
+
+@dataclass(frozen=True)
+class Mine(MLP):
+    {initialize}
+    def build_{side}(self, {arguments}):
+        network = super().build_{side}({arguments})
+        {change}
+        return network
+
+mine = Recipe("Mine.", network="my_parts.py:Mine(width=8)")
+"""
+BUILDERS = {"generator": "latent, shape", "discriminator": "shape"}
+CHANGES = {
+    "zeros": "network.apply(lambda m: zero(m) if isinstance(m, nn.Linear) else m)",
+    "file": "network.load_state_dict({k: v + 1 for k, v in network.state_dict().items()})",
+}
+
+
+def write_network(tmp_path, side, change, initialize=""):
+    source = LOST_WEIGHTS.format(
+        side=side, arguments=BUILDERS[side], change=change, initialize=initialize
+    )
+    (tmp_path / "my_parts.py").write_text(SOURCE + source)
+    (tmp_path / "mine.toml").write_text(SUITE.format(**ARMS[NETWORK]))
+
+
+@pytest.mark.parametrize("side", BUILDERS)
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_weights_that_a_training_would_lose_are_refused(side, change, tmp_path, ganbench):
+    write_network(tmp_path, side, change)
+    for command in ("plan", "run"):
+        code, _, err = ganbench(command, tmp_path / "mine.toml", "--trust", "--device", "cpu")
+        sentence = f"network my_parts.py:Mine: build_{side} sets weights ("
+        assert (code, sentence in err, "anew: set them in `initialize" in err) == (2, True, True)
+
+
+@pytest.mark.parametrize("side", BUILDERS)
+def test_weights_that_initialize_keeps_are_trained(side, tmp_path, suite_of):
+    suite_of(LOSS, "discriminator_loss(self, real, fake)", "fake.mean()")  # trusts the file
+    write_network(tmp_path, side, CHANGES["zeros"], "def initialize(self, module): pass")
+    suite = load_suite(tmp_path / "mine.toml", trust=True)
+    (trial,) = [each.trial for each in plan_trials(suite, "cpu", "cpu")][:1]
+    with watched_returns.watched_returns([trial.recipe]):
+        setup = build_training(trial.recipe, DATA.make("digits"), RngStreams(0, CPU))
+    networks = {"generator": setup.task.generators, "discriminator": setup.task.discriminators}
+    layers = [m for m in networks[side].modules() if type(m) is torch.nn.Linear]
+    assert layers
+    assert not any(layer.weight.any() for layer in layers)
+
+
+def test_weights_of_a_tricks_layer_are_refused(suite_of, tmp_path):
+    body = "gate = nn.Linear(8, 8); nn.init.zeros_(gate.weight); generator.gate = gate; return generator"
+    suite = suite_of(TRICK, "transform_generator(self, generator)", body)
+    expected = r"sets weights \(gate.weight\).*a class with `reset_parameters`.*line 21 of my_parts"
+    with pytest.raises(PluginError, match=expected):
+        prepare_run(RunRequest(suite, "cpu", "cpu", tmp_path / "results"))
 
 
 def test_plan_names_a_part_whose_first_step_fails(suite_of, tmp_path, ganbench):

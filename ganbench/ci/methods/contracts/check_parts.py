@@ -11,7 +11,6 @@ from ganbench.devices import Numerics
 from ganbench.experiments.watched_returns import watched_part, watched_returns
 from ganbench.gan.losses import LOSSES
 from ganbench.gan.networks import NETWORKS
-from ganbench.gan.recipe import Recipe
 from ganbench.gan.tricks import TRICKS
 from ganbench.gan.variants import resolve_variant
 from ganbench.local_files import is_local, resolve_beside
@@ -20,34 +19,8 @@ from .data import check_data
 from .find_parts import parts_of_file, parts_of_package
 from .losses import check_loss
 from .metrics import check_metric
-from .trainings import SmallTraining, finiteness_faults, make_or_reason, resume_faults
+from .networks import check_network, check_variant
 from .tricks import check_trick
-
-DATA_SETS = ("digits", "ring")  # that a variant is tried with
-
-
-def check_variant(text: str) -> Iterator[str]:
-    """Yields the violations of the contract by a variant: it trains and resumes somewhere."""
-    yield from check_recipe(text, resolve_variant(text))
-
-
-def check_network(text: str) -> Iterator[str]:
-    """Yields the violations of the contract by a network: it trains and resumes somewhere."""
-    yield from check_recipe(text, Recipe("A network.", NETWORKS.label(text)))
-
-
-def check_recipe(text: str, recipe: Recipe) -> Iterator[str]:
-    reasons = []
-    for data in DATA_SETS:
-        training = SmallTraining(text, data, recipe.loss, recipe.tricks, recipe)
-        trainer, reason = make_or_reason(training)
-        if trainer is not None:
-            yield from finiteness_faults(training, trainer)
-            yield from resume_faults(training)
-            return
-        reasons.append(f"{data}: {reason}")
-    yield f"it trains neither on digits nor on the ring: {'; '.join(reasons)}"
-
 
 CHECKS: dict[str, Callable[[str], Iterable[str]]] = {
     "trick": check_trick,
