@@ -1,10 +1,11 @@
-"""The command `new`: files to start a trick, a loss, a metric or a suite from."""
+"""The command `new`: files to start a trick, a loss, a network, a metric or a suite from."""
 
 import keyword
 import re
 import shlex
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from string import Template
@@ -18,37 +19,54 @@ from ganbench.registry import suggest
 from .base import app, fail, out
 
 TEMPLATES = Path(__file__).with_name("templates")
-PARTS_OF_SUITE = {  # metrics, losses and tricks of the new suite, by kind
-    "trick": ('"fid", "modes(share=0.1)"', '"non_saturating"', '"$file:$Class"'),
-    "loss": ('"fid", "modes(share=0.1)"', '"non_saturating", "$file:$Class"', ""),
-    "metric": ('"fid", "$file:$Class"', '"non_saturating"', '"label_smoothing", "instance_noise"'),
-    "suite": (
-        '"fid", "modes(share=0.1)"',
-        '"non_saturating"',
-        '"label_smoothing", "instance_noise"',
+METRICS = '"fid", "modes(share=0.1)"'
+SHIPPED_VARIANTS = '"gan(width=32)", "dcgan(width=8)"'
+TWO_TRICKS = '"label_smoothing", "instance_noise"'
+
+
+@dataclass(frozen=True)
+class SuiteParts:
+    """The parts that a new suite compares, as texts of its file."""
+
+    question: str
+    metrics: str = METRICS
+    variants: str = SHIPPED_VARIANTS
+    losses: str = 'losses = ["non_saturating"]\n'
+    tricks: str = ""
+
+
+SUITE_PARTS = {  # by kind
+    "trick": SuiteParts("Does $title help?", tricks='"$file:$Class"'),
+    "loss": SuiteParts(
+        "Is $title better than the usual loss?",
+        losses='losses = ["non_saturating", "$file:$Class"]\n',
     ),
-}
-QUESTIONS = {  # the sentence about the new suite, by kind
-    "trick": "Does $title help?",
-    "loss": "Is $title better than the usual loss?",
-    "metric": "What does $title show of two tricks?",
-    "suite": "Which of two tricks helps?",
+    "network": SuiteParts(
+        "Is $title better than DCGAN, and does R1 help it?",
+        variants='"$file:$name", "dcgan(norm=\'layer\', width=16)"',
+        losses="",
+        tricks='"r1"',
+    ),
+    "metric": SuiteParts(
+        "What does $title show of two tricks?", metrics='"fid", "$file:$Class"', tricks=TWO_TRICKS
+    ),
+    "suite": SuiteParts("Which of two tricks helps?", tricks=TWO_TRICKS),
 }
 
 
 @app.command()
 def new(
-    kind: Annotated[str, typer.Argument(help="trick, loss, metric or suite.")],
+    kind: Annotated[str, typer.Argument(help="trick, loss, network, metric or suite.")],
     name: Annotated[str, typer.Argument(help="Its name: my_blur or MyBlur.")],
     folder: Annotated[Path, typer.Option(help="Folder of the new files.")] = Path("."),
 ) -> None:
-    """Write a new trick, loss, metric or suite.
+    """Write a new trick, loss, network, metric or suite.
 
     The files are a part with a working example, a suite that compares it, and a test. No existing file is
     overwritten.
     """
-    if kind not in PARTS_OF_SUITE:
-        fail(f"there is no kind {kind!r}{suggest(kind, list(PARTS_OF_SUITE))}")
+    if kind not in SUITE_PARTS:
+        fail(f"there is no kind {kind!r}{suggest(kind, list(SUITE_PARTS))}")
     words = split_name(name)
     module = "_".join(words)
     check_module_name(module)
@@ -108,10 +126,11 @@ def render_files(kind: str, words: list[str]) -> Iterator[tuple[str, str]]:
 
 def suite_values(kind: str, values: dict[str, str]) -> dict[str, str]:
     """Returns the values of a suite's template."""
-    metrics, losses, tricks = (Template(text).substitute(values) for text in PARTS_OF_SUITE[kind])
-    about = Template(QUESTIONS[kind]).substitute(values | {"title": values["Class"]})
-    section = fill("tricks.toml", {"names": tricks}) if tricks else ""
-    return {"about": about, "metrics": metrics, "losses": losses, "tricks": section}
+    parts = SUITE_PARTS[kind]
+    texts = {key: Template(text).substitute(values) for key, text in asdict(parts).items()}
+    texts["about"] = Template(parts.question).substitute(values | {"title": values["Class"]})
+    tricks = fill("tricks.toml", {"names": texts["tricks"]}) if parts.tricks else ""
+    return texts | {"tricks": tricks}
 
 
 def fill(template: str, values: dict[str, str]) -> str:

@@ -10,7 +10,7 @@ from ganbench.experiments.cells import expand_cells
 from ganbench.experiments.suite_loader import load_suite
 from ganbench.local_files import forget_local_files, version_of
 
-CELLS = {"trick": 4, "loss": 4, "metric": 6, "suite": 6}  # of two networks
+CELLS = {"trick": 4, "loss": 4, "network": 4, "metric": 6, "suite": 6}  # of two networks
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +36,7 @@ def test_new_suite_is_valid(ganbench, kind):
         "metric",
         pytest.param("trick", marks=pytest.mark.slow),
         pytest.param("loss", marks=pytest.mark.slow),
+        pytest.param("network", marks=pytest.mark.slow),
         pytest.param("suite", marks=pytest.mark.slow),
     ],
 )
@@ -46,6 +47,13 @@ def test_new_test_passes(ganbench, kind, tmp_path):
         [*command, "mine/test_my_idea.py"], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("kind", ["trick", "loss", "network", "metric"])
+def test_new_parts_keep_their_contracts(ganbench, kind):
+    ganbench("new", kind, "my_idea")
+    code, out, _ = ganbench("check", "my_idea.py", "--trust")
+    assert (code, "0 faults" in out) == (0, True)
 
 
 def test_no_file_is_overwritten(ganbench):
@@ -60,7 +68,11 @@ def test_no_file_is_overwritten(ganbench):
     ("kind", "name", "sentence"),
     [
         ("tricks", "blur", "there is no kind 'tricks'; did you mean 'trick'?"),
-        ("house", "blur", "there is no kind 'house'; there are loss, metric, suite, trick"),
+        (
+            "house",
+            "blur",
+            "there is no kind 'house'; there are loss, metric, network, suite, trick",
+        ),
         ("trick", "random", "random.py would hide Python's module random"),
         ("trick", "class", "class.py would hide Python's module class"),
         ("metric", "torch", "torch.py would hide Python's module torch"),
