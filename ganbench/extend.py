@@ -53,6 +53,7 @@ from ganbench.gan.networks.base import make_vector_norm as make_vector_norm
 from ganbench.gan.networks.discriminator import Discriminator as Discriminator
 from ganbench.gan.networks.discriminator import Head as Head
 from ganbench.gan.networks.discriminator import ProjectionHead as ProjectionHead
+from ganbench.gan.networks.frozen_network import FrozenNetwork as FrozenNetwork
 from ganbench.gan.recipe import Recipe as Recipe
 from ganbench.gan.tasks.base import Batches as Batches
 from ganbench.gan.tasks.base import Conditioning as Conditioning

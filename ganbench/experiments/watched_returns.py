@@ -153,7 +153,8 @@ def check_discriminator(call: HookCall, value: Any) -> Any:
 
 
 def check_weights(call: HookCall, network: nn.Module) -> None:
-    """Requires that a builder sets no weights, unless its part says how they are drawn."""
+    """Requires that all weights are trained, and drawn as the part says."""
+    refuse_frozen_weights(call, network)
     if type(call.part).initialize is Network.initialize:
         refuse_lost_weights(
             call,
@@ -175,13 +176,25 @@ def check_layers(kind: type[nn.Module]) -> Rule:
     return check
 
 
+def refuse_frozen_weights(call: HookCall, network: nn.Module) -> None:
+    if names := [name for name, p in network.named_parameters() if not p.requires_grad]:
+        raise PluginError(
+            f"{call.label}: {call.hook} returns frozen weights ({name_first(names)}), and a "
+            "training changes all weights: put the frozen part into `ganbench.extend.FrozenNetwork` "
+            f"({call.place})"
+        )
+
+
 def refuse_lost_weights(call: HookCall, network: nn.Module, remedy: str) -> None:
     if names := lost_weights(network, call.drawn):
-        weights = ", ".join(list_first(names, MOST_NAMES))
         raise PluginError(
-            f"{call.label}: {call.hook} sets weights ({weights}), and a training draws all weights "
+            f"{call.label}: {call.hook} sets weights ({name_first(names)}), and a training draws all weights "
             f"anew: {remedy} ({call.place})"
         )
+
+
+def name_first(names: list[str]) -> str:
+    return ", ".join(list_first(names, MOST_NAMES))
 
 
 def has_score_shape(scores: Tensor, count: int) -> bool:
