@@ -1,4 +1,4 @@
-"""Frozen parts of networks, such as the pretrained features of Projected GANs (Sauer et al., 2021)."""
+"""Frozen parts of networks, such as those of Projected GANs (Sauer et al., 2021)."""
 
 from collections.abc import Callable
 from typing import Any, Self
