@@ -1,9 +1,11 @@
 """Decides whether the seeds of a recipe can be trained as one program."""
 
+from collections.abc import Mapping
 from copy import deepcopy
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganbench.data import DATA
 from ganbench.gan.build import META_DEVICE, TrainingSetup, build_training
@@ -32,6 +34,8 @@ REFUSED_TRICKS = {
     "path_length": "path_length differentiates images by itself, which a vmap refuses",
 }
 
+REGISTERED = ("_parameters", "_buffers", "_modules")  # where a module has what members stack
+
 
 def replaces_calls(tricks: TrickList) -> bool:
     return not TRICKS_WITH_REPLACED_CALLS.isdisjoint(tricks.names)
@@ -54,7 +58,27 @@ def stacking_incompatibility(setup: TrainingSetup) -> str | None:
     for name in setup.trick.names:
         if name not in PLAIN_TRICKS | TRICKS_WITH_REPLACED_CALLS:
             return REFUSED_TRICKS.get(name, f"{name} has not been tried with stacked members")
-    return network_incompatibility(setup)
+    return hidden_tensor_reason(setup.task) or network_incompatibility(setup)
+
+
+def hidden_tensor_reason(task: nn.Module) -> str | None:
+    """Returns a reason if networks hold tensors outside of parameters and buffers, or None.
+
+    Members run on the modules of the first one, so they would share its tensors.
+    """
+    for path, module in task.named_modules():
+        for key, value in vars(module).items():
+            if key not in REGISTERED and holds_tensors(value):
+                return f"{path}.{key} holds values that are neither parameters nor buffers"
+    return None
+
+
+def holds_tensors(value: object) -> bool:
+    if isinstance(value, Mapping):
+        value = tuple(value.values())
+    if isinstance(value, list | tuple):
+        return any(map(holds_tensors, value))
+    return isinstance(value, Tensor | np.ndarray | nn.Module)
 
 
 def network_incompatibility(setup: TrainingSetup) -> str | None:

@@ -7,12 +7,15 @@ those tests show that both compute the same.
 from dataclasses import replace
 from math import isfinite
 
+import numpy as np
 import pytest
 import torch
 from helpers import CPU, same, split, steps, through_a_file, training_setup
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ganbench.data.base import IMAGE, BatchLoader, to_unit_range
+from ganbench.extend import FrozenNetwork
 from ganbench.gan.build import Incompatible
 from ganbench.gan.losses import LOSSES
 from ganbench.gan.tricks.base import Trick, TrickList
@@ -293,6 +296,23 @@ def test_reasons_against_stacking(text, data, tricks, reason):
     assert reason in stacking_incompatibility(training_setup(text, data, tricks))
     with pytest.raises(Incompatible, match=reason):
         stacked(text, data, tricks)
+
+
+@pytest.mark.parametrize(
+    "hidden", [torch.zeros(3), np.zeros(3), [torch.zeros(3)], {"a": (torch.zeros(3),)}]
+)
+def test_tensors_that_members_would_share_are_refused(hidden):
+    """Members run on the modules of the first one, and its own tensors are in these."""
+    setup = training_setup("gan(width=8)")
+    setup.task.generators["image"].hidden = hidden
+    expected = "generators.image.hidden holds values that are neither parameters nor buffers"
+    assert stacking_incompatibility(setup) == expected
+
+
+def test_frozen_networks_are_refused():
+    setup = training_setup("gan(width=8)")
+    setup.task.generators["image"].backbone = FrozenNetwork(nn.Linear(3, 3))
+    assert "backbone.hidden holds values" in stacking_incompatibility(setup)
 
 
 def test_unknown_tricks_are_refused():
