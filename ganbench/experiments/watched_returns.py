@@ -264,10 +264,11 @@ def watched_part(registry: Registry, name: str) -> Iterator[None]:
     """Checks all that the hooks of one part's class return in this context."""
     part, base = registry.load(name), registry.base_class()
     rules, label = RULES[registry.kind], f"{registry.kind} {name}"
+    file = file_of_part(name, part)
     methods = overridden_methods(part, base, rules)
     own = {hook: method for hook, method in methods.items() if hook in vars(part)}
     for hook, method in methods.items():
-        setattr(part, hook, watch_hook(label, hook, method, rules[hook]))
+        setattr(part, hook, watch_hook(label, hook, method, rules[hook], file))
     try:
         yield
     finally:
@@ -287,9 +288,13 @@ def overridden_methods(part: Any, base: Any, hooks: Iterable[str]) -> dict[str, 
     }
 
 
-def watch_hook(label: str, hook: str, method: Any, rule: Rule) -> Any:
+def file_of_part(name: str, part: type) -> str:
+    """Returns the file of a part's class, as its code has it: local ones have relative names."""
+    return name.rpartition(":")[0] if is_local(name) else inspect.getfile(part)
+
+
+def watch_hook(label: str, hook: str, method: Any, rule: Rule, file: str) -> Any:
     """Returns a method that checks the value of a hook before it returns it."""
-    file = label.partition(" ")[2].rpartition(":")[0]
     place = place_of_method(method, file)
 
     @wraps(method)

@@ -263,6 +263,18 @@ def test_broken_plugins_are_listed(bug_folder):
     assert {"is_no_python", "lacks_class", "parses_arguments"} <= set(specs)
 
 
+def test_check_watches_the_parts_of_a_package(tmp_path):
+    source = (
+        "from torch import nn\nclass Bug(Trick):\n    def transform_generator(self, generator):\n"
+        "        generator.gate = nn.Linear(2, 2)\n        nn.init.zeros_(generator.gate.weight)\n"
+        "        return generator\n"
+    )
+    completed = run_with_bugs(write_plugin(tmp_path, {"gate": source}), "check", "bug-pack")
+    assert completed.returncode == 1, completed.stderr
+    assert "trick gate: transform_generator sets weights (gate.weight)" in completed.stdout
+    assert f"(line 5 of {tmp_path / 'bugpack' / 'gate.py'})" in completed.stdout
+
+
 def test_value_error_of_plugin_is_a_setting_error(tmp_path, monkeypatch):
     source = "class Bug(Trick):\n    def __init__(self, weight: float = 1): raise ValueError('too big')\n"
     monkeypatch.syspath_prepend(write_plugin(tmp_path, {"too_big": source}))

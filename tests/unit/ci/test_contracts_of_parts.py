@@ -288,6 +288,45 @@ def test_weights_of_networks_are_checked(check_source, constructor, sentence):
     assert bool(found) == bool(sentence)
 
 
+LABELLED = """
+    from torch import nn
+    from ganbench.extend import *
+    from ganbench.gan.networks.mlp import MLP
+
+    class Labelled(nn.Module):
+        def __init__(self, latent, shape, classes):
+            super().__init__()
+            self.images = MLP(width=8).build_generator(latent, shape)
+            self.codes = nn.Embedding(classes, latent)
+
+        def forward(self, latents, label):
+            return self.images(latents + self.codes(label))
+
+    class Mine(MLP):
+        {declared}
+
+        def build_generator(self, latent, shape):
+            if not self.classes:
+                return super().build_generator(latent, shape)
+            labelled = Labelled(latent, shape, self.classes)
+            return {returned}
+"""
+
+
+@pytest.mark.parametrize(
+    ("declared", "returned", "sentence"),
+    [
+        ("conditional = True", "labelled", ""),
+        ("conditional = True", "labelled.images", "its check ended with TypeError"),
+        ("pass", "labelled.images", ""),  # the class itself declares no labels
+    ],
+)
+def test_declared_labels_are_tried(check_source, declared, returned, sentence):
+    found = check_source(LABELLED.format(declared=declared, returned=returned))
+    assert sentence in found
+    assert bool(found) == bool(sentence)
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

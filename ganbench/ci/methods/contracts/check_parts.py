@@ -13,7 +13,7 @@ from ganbench.gan.losses import LOSSES
 from ganbench.gan.networks import NETWORKS
 from ganbench.gan.tricks import TRICKS
 from ganbench.gan.variants import resolve_variant
-from ganbench.local_files import is_local, resolve_beside
+from ganbench.local_files import resolve_beside
 
 from .data import check_data
 from .find_parts import parts_of_file, parts_of_package
@@ -56,7 +56,7 @@ def check_parts(place: str, parts: list[tuple[str, str]]) -> MethodReport:
 def check_part(kind: str, text: str) -> Iterator[str]:
     """Yields the violations of a part's contract; raises PluginError for a wrong return value."""
     with ExitStack() as stack:
-        if kind in WATCHED and is_local(text):
+        if kind in WATCHED:
             stack.enter_context(watched_part(WATCHED[kind], text))
         if kind == "variant":
             stack.enter_context(watched_returns([resolve_variant(text)]))

@@ -1,6 +1,7 @@
 """The contract of networks and variants: train, resume, and draw weights from the seed."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -33,9 +34,12 @@ def check_variant(text: str) -> Iterator[str]:
 
 
 def check_network(text: str) -> Iterator[str]:
-    """Yields the violations of the contract by a network, in a variant without tricks."""
+    """Yields the violations of the contract by a network, and with labels if it declares them."""
     checks = (step_faults, resume_faults, draw_faults, gradient_faults)
-    yield from check_recipe(text, Recipe("A network.", NETWORKS.label(text)), checks)
+    recipe = Recipe("A network.", NETWORKS.label(text))
+    yield from check_recipe(text, recipe, checks)
+    if vars(type(NETWORKS.make(text))).get("conditional"):
+        yield from check_recipe(text, replace(recipe, task="conditional"), checks)
 
 
 def check_recipe(text: str, recipe: Recipe, checks: Sequence[Check]) -> Iterator[str]:
