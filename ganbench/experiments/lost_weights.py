@@ -13,6 +13,7 @@ from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 Drawn = dict[nn.Parameter, Tensor]  # the values of parameters after `reset_parameters`
 
@@ -43,7 +44,8 @@ def record_values(method: Any, drawn: Drawn) -> Any:
     @wraps(method)
     def reset_parameters(module: nn.Module) -> None:
         method(module)
-        drawn.update({p: p.detach().clone() for p in module.parameters(recurse=False)})
+        known = [p for p in module.parameters(recurse=False) if not is_lazy(p)]
+        drawn.update({parameter: parameter.detach().clone() for parameter in known})
 
     return reset_parameters
 

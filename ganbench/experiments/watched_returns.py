@@ -12,6 +12,7 @@ from functools import wraps
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from ganbench.counts import list_first
 from ganbench.gan.adversarial_batch import AdversarialBatch
@@ -154,6 +155,7 @@ def check_discriminator(call: HookCall, value: Any) -> Any:
 
 def check_weights(call: HookCall, network: nn.Module) -> None:
     """Requires that all weights are trained, and drawn as the part says."""
+    refuse_lazy_weights(call, network)
     refuse_frozen_weights(call, network)
     if type(call.part).initialize is Network.initialize:
         refuse_lost_weights(
@@ -174,6 +176,14 @@ def check_layers(kind: type[nn.Module]) -> Rule:
         return value
 
     return check
+
+
+def refuse_lazy_weights(call: HookCall, network: nn.Module) -> None:
+    if names := [name for name, parameter in network.named_parameters() if is_lazy(parameter)]:
+        raise PluginError(
+            f"{call.label}: {call.hook} returns lazy layers ({name_first(names)}), whose weights "
+            f"have no size before a batch: give them their number of inputs ({call.place})"
+        )
 
 
 def refuse_frozen_weights(call: HookCall, network: nn.Module) -> None:

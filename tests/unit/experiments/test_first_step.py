@@ -246,6 +246,14 @@ def test_weights_that_initialize_keeps_are_trained(side, tmp_path, suite_of):
     assert not any(layer.weight.any() for layer in layers)
 
 
+def test_lazy_layers_are_refused_by_name(tmp_path, ganbench):
+    write_network(tmp_path, "generator", "network = nn.Sequential(nn.LazyLinear(8), network)")
+    for command in ("plan", "run"):
+        code, _, err = ganbench(command, tmp_path / "mine.toml", "--trust", "--device", "cpu")
+        sentence = "build_generator returns lazy layers (0.weight, 0.bias), whose weights have no"
+        assert (code, sentence in err) == (2, True)
+
+
 def test_weights_of_a_tricks_layer_are_refused(suite_of, tmp_path):
     body = "gate = nn.Linear(8, 8); nn.init.zeros_(gate.weight); generator.gate = gate; return generator"
     suite = suite_of(TRICK, "transform_generator(self, generator)", body)
