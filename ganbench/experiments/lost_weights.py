@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
 from typing import Any
-from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
@@ -24,12 +23,13 @@ def recorded_draws(wanted: bool = True) -> Iterator[Drawn]:
     drawn: Drawn = {}
     with ExitStack() as stack:
         for part in classes_with_draws() if wanted else ():
-            method = record_values(vars(part)["reset_parameters"], drawn)
-            stack.enter_context(patch.object(part, "reset_parameters", method))
+            method = vars(part)["reset_parameters"]
+            stack.callback(setattr, part, "reset_parameters", method)
+            part.reset_parameters = record_values(method, drawn)
         yield drawn
 
 
-def classes_with_draws() -> list[type]:
+def classes_with_draws() -> list[Any]:
     """Returns all classes of modules that define `reset_parameters` themselves."""
     classes, open_classes = set(), [nn.Module]
     while open_classes:
