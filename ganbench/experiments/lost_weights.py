@@ -42,8 +42,8 @@ def record_values(method: Any, drawn: Drawn) -> Any:
     """Returns a method that records the values of a module's own parameters after it."""
 
     @wraps(method)
-    def reset_parameters(module: nn.Module) -> None:
-        method(module)
+    def reset_parameters(module: nn.Module, *arguments: Any, **named: Any) -> None:
+        method(module, *arguments, **named)
         known = [p for p in module.parameters(recurse=False) if not is_lazy(p)]
         drawn.update({parameter: parameter.detach().clone() for parameter in known})
 

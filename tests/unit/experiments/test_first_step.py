@@ -11,6 +11,7 @@ from ganbench.data import DATA
 from ganbench.experiments import watched_returns
 from ganbench.experiments.executors.inline import Inline
 from ganbench.experiments.first_step import try_first_steps
+from ganbench.experiments.lost_weights import lost_weights, recorded_draws
 from ganbench.experiments.plan import plan_trials
 from ganbench.experiments.runner import RunRequest, prepare_run
 from ganbench.experiments.suite_loader import load_suite
@@ -244,6 +245,31 @@ def test_weights_that_initialize_keeps_are_trained(side, tmp_path, suite_of):
     layers = [m for m in networks[side].modules() if type(m) is torch.nn.Linear]
     assert layers
     assert not any(layer.weight.any() for layer in layers)
+
+
+OWN_LAYER = """\
+class Scaled(nn.Linear):
+    def reset_parameters(self, std=2.0):
+        nn.init.normal_(self.weight, 0, std)
+        nn.init.zeros_(self.bias)
+
+@dataclass(frozen=True)
+class Mine(MLP):
+    def build_generator(self, latent, shape):
+        layer = Scaled(latent, latent)
+        layer.reset_parameters(std=3.0)
+        return nn.Sequential(layer, nn.MultiheadAttention(8, 2), super().build_generator(latent, shape))
+"""
+
+
+def test_layers_that_draw_their_own_weights_are_accepted():
+    namespace = {}
+    exec(SOURCE + OWN_LAYER, namespace)
+    with recorded_draws() as drawn:
+        network = namespace["Mine"](width=8).build_generator(4, (1, 8, 8))
+    assert lost_weights(network, drawn) == []
+    network[0].reset_parameters()
+    assert lost_weights(network, drawn) == ["0.weight"]
 
 
 def test_lazy_layers_are_refused_by_name(tmp_path, ganbench):
