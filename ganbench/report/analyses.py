@@ -8,6 +8,7 @@ import pandas as pd
 from ganbench.analysis.fewer_seeds import tables_of_fewer_seeds
 from ganbench.analysis.front import cost_front
 from ganbench.analysis.lasting import lasting_effects
+from ganbench.analysis.level_comparisons import level_comparisons
 from ganbench.analysis.profiles import (
     improvement_probabilities,
     interquartile_gains,
@@ -41,7 +42,24 @@ def pivot_profiles(profiles: pd.DataFrame) -> pd.DataFrame:
     return shares.rename(columns=lambda factor: f"× {factor:g}").reset_index()
 
 
+def shorten_comparisons(comparisons: pd.DataFrame) -> pd.DataFrame:
+    """Returns the comparisons without single intervals; lost trainings only if there are some."""
+    table = comparisons.drop(columns=["low", "high"])
+    lost = ["lost_of_one", "lost_of_other"]
+    return table if table[lost].any(axis=None) else table.drop(columns=lost)
+
+
 ANALYSES = (
+    ReportAnalysis(
+        "levels",
+        "Variants and losses compared",
+        "The change of the outcome from *other* to *one*, averaged over the backgrounds that have both and are "
+        "equal in all else. On a logarithmic scale the change is a ratio: for FID, 2 means twice the FID. Variants "
+        "keep their own rates, and their own losses if the grid has no other. Intervals and p have Holm's correction "
+        "over all pairs of variants, or of losses. Means leave out lost trainings.",
+        level_comparisons,
+        shorten_comparisons,
+    ),
     ReportAnalysis(
         "improvement",
         "Probability of improvement",

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import pandas as pd
 
@@ -17,6 +17,7 @@ from ganbench.analysis.effects import (
 from ganbench.analysis.interactions import Interaction, all_interactions
 from ganbench.analysis.intervals import CONFIDENCE_LEVEL
 from ganbench.analysis.leaderboard import leaderboard
+from ganbench.analysis.level_comparisons import level_comparisons
 from ganbench.analysis.metric_scale import MetricScale
 from ganbench.analysis.rates import FailureRate, failure_rates
 from ganbench.counts import count_of
@@ -45,6 +46,7 @@ FLAG_WORDS = {
 }
 MAX_UNDECIDED_NAMED = 3
 MAX_INTERACTION_SENTENCES = 5  # a large grid has dozens of interactions
+MAX_LEVEL_SENTENCES = 3  # for variants, and for losses
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class SuiteChanges:
     by_data: list[Effect]
     interactions: list[Interaction]
     rates: list[FailureRate]
+    levels: pd.DataFrame  # comparisons of variants and of losses
 
     @classmethod
     def of(cls, frame: pd.DataFrame) -> Self:
@@ -67,6 +70,7 @@ class SuiteChanges:
             by_data=effects_by_data(frame),
             interactions=all_interactions(frame),
             rates=failure_rates(frame),
+            levels=level_comparisons(frame),
         )
 
     @property
@@ -87,11 +91,13 @@ def run_findings(
     changes = changes or SuiteChanges.of(frame)
     effects = [*changes.over_grid, *changes.by_data]
     answer = answer_of(frame, effects, changes.coverage, changes.dependence)
-    if not answer:
-        return best_arm_sentences(frame, leaderboard(frame) if board is None else board)
     plan = frame.attrs["plan"]
-    estimated = [e for e in changes.over_grid if e.is_compared]
     scale, name = effect_scale(frame), metric_display_name(plan["analysis"]["outcome"], plan)
+    levels = level_sentences(changes.levels, name, scale)
+    if not answer:
+        board = leaderboard(frame) if board is None else board
+        return [*best_arm_sentences(frame, board), *levels]
+    estimated = [e for e in changes.over_grid if e.is_compared]
     sentences = [answer.text()]
     pooled = [e for e in estimated if not changes.dependence.on_data(e.tricks)]
     correction = name_correction(plan)
@@ -99,6 +105,7 @@ def run_findings(
     sentences += decided_sentences(pooled, name, scale, margin, correction)
     sentences += undecided_sentences(pooled, name, scale, len(pooled) == len(estimated))
     sentences += variant_sentences(changes.by_variant, name, scale)
+    sentences += levels
     sentences += interaction_sentences(changes.interactions, name, scale, correction)
     rates = [rate for rate in changes.rates if rate.p < 1 - CONFIDENCE_LEVEL]
     sentences += [failure_sentence(rate, correction) for rate in rates]
@@ -173,6 +180,33 @@ def variant_sentences(effects: list[Effect], name: str, scale: MetricScale) -> l
         )
         sentences.append(f"Within {variant} (change of {name}): {changes}.")
     return sentences
+
+
+def level_sentences(levels: pd.DataFrame, name: str, scale: MetricScale) -> list[str]:
+    """Returns sentences on variants, and on losses, that differ; the smallest p first."""
+    sentences = []
+    for factor, part in levels[levels["verdict"].ne("undecided")].groupby("factor", sort=False):
+        surest = part.sort_values("p", kind="stable").head(MAX_LEVEL_SENTENCES)
+        sentences += [level_sentence(row, name, scale) for row in surest.to_dict("records")]
+        if hidden := len(part) - len(surest):
+            sentences.append(f"The analyses list {count_of(hidden, 'more such pair')} by {factor}.")
+    return sentences
+
+
+def level_sentence(row: dict[Any, Any], name: str, scale: MetricScale) -> str:
+    """Returns a sentence that puts the better of two levels first."""
+    one, other, sign = row["one"], row["other"], 1
+    if row["verdict"] == "worse":
+        one, other, sign = other, one, -1
+    ends = [scale.difference_of(row[key]) for key in ("change", "adjusted_low", "adjusted_high")]
+    change, *bounds = [scale.change_of(sign * end) for end in ends]
+    low, high = sorted(bounds)
+    size = f"× {format_factor(change)}" if scale.is_log else format_difference(change, scale)
+    interval = format_interval(low, high, scale, as_factors=True)
+    return (
+        f"{one} ends better than {other}: {name} {size} {interval} over "
+        f"{count_of(row['backgrounds'], 'background')} (p = {format_p(row['p'])} after Holm's correction)."
+    )
 
 
 def interaction_sentences(

@@ -426,10 +426,36 @@ def test_best_arm_answers_without_tricks():
         for variant, value in (("gan", 5.0), ("dcgan", 2.0), ("wgan", 2.01))
         for seed in range(3)
     ]
-    (sentence,) = run_findings(frame(*rows))
+    sentence, *_ = run_findings(frame(*rows))
     lead = "dcgan has the lowest FID: 2.01 [1.99, 2.03]. "
     rivals = "It is not separable from 1 other: wgan 2.02 [2, 2.04]. "
     assert sentence == f"{lead}{rivals}Lower is better."
+
+
+def rows_of_levels(factor, levels):
+    return [
+        row(seed=seed, value=value * (1 + 0.01 * (seed * (n + 1) % 4)), **{factor: level})
+        for n, (level, value) in enumerate(levels.items())
+        for seed in range(3)
+    ]
+
+
+def test_variants_that_differ_have_sentences_with_the_better_one_first():
+    rows = rows_of_levels("variant", {"gan": 5.0, "dcgan": 2.0, "wgan": 2.01})
+    _, *sentences = run_findings(frame(*rows))
+    assert sentences == [  # dcgan and wgan are alike
+        "dcgan ends better than gan: FID × 0.399 [0.385, 0.413] over 1 background "
+        "(p = 1.9e−07 after Holm's correction).",
+        "wgan ends better than gan: FID × 0.405 [0.389, 0.421] over 1 background "
+        "(p = 1.3e−06 after Holm's correction).",
+    ]
+
+
+def test_of_many_losses_that_differ_three_pairs_have_sentences():
+    rows = rows_of_levels("loss", {name: 2.0**n for n, name in enumerate("abcd")})
+    _, *sentences, last = run_findings(frame(*rows))
+    assert len(sentences) == 3
+    assert last == "The analyses list 3 more such pairs by loss."
 
 
 def test_suite_without_values_states_it():

@@ -1,0 +1,164 @@
+"""Comparisons of a grid's variants, and of its losses (Welch, 1947; Holm, 1979).
+
+Two variants, or two losses, are compared over backgrounds that are equal in all else. Losses of one
+variant share initial weights at a seed, so they are compared seed by seed if the suite declares pairs.
+Variants are networks of their own, and their seeds are independent.
+"""
+
+import itertools
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from ganbench.experiments.plan_names import ENDED_OUTCOMES, LOST_OUTCOMES
+
+from .contrasts import (
+    Change,
+    Estimate,
+    contrast_within_cell,
+    estimate_contrast,
+    holm_correct,
+    holm_divisors,
+)
+from .effects import outcome_rows
+from .intervals import CONFIDENCE_LEVEL
+from .looks import Looks
+from .metric_scale import MetricScale, outcome_scale
+
+FACTORS = ("variant", "loss")
+BACKGROUND = ["data", "variant", "loss", "plan", "tricks"]
+OWN_SETTINGS = ["loss", "plan"]  # that a variant may bring along
+COLUMNS = (
+    "factor one other change low high adjusted_low adjusted_high p verdict backgrounds "
+    "trainings_of_one trainings_of_other lost_of_one lost_of_other"
+)
+
+
+@dataclass(frozen=True)
+class Background:
+    """The outcomes of equal trainings: one row for each seed, one column for each level."""
+
+    network: Hashable  # backgrounds that share initial weights have the same
+    values: pd.DataFrame  # transformed; NaN for lost trainings
+    lost: pd.DataFrame  # whether a training was lost
+
+    def has(self, *levels: str) -> bool:
+        return all(level in self.values and self.values[level].notna().any() for level in levels)
+
+
+@dataclass(frozen=True)
+class LevelComparison:
+    """The change of the outcome from the level `other` to the level `one`."""
+
+    factor: str
+    one: str
+    other: str
+    estimate: Estimate
+    backgrounds: list[Background]
+
+    def counts(self) -> tuple[int, ...]:
+        """Returns the measured trainings of both levels, then the lost ones."""
+        levels = (self.one, self.other)
+        measured = [sum(int(b.values[x].notna().sum()) for b in self.backgrounds) for x in levels]
+        lost = [sum(int(b.lost[x].sum()) for b in self.backgrounds) for x in levels]
+        return (*measured, *lost)
+
+
+def level_comparisons(frame: pd.DataFrame) -> pd.DataFrame:
+    """Compares each pair of variants, and each pair of losses, with one row per pair.
+
+    Columns:
+
+    - factor (variant or loss); one and other, its compared levels;
+    - change, the outcome's ratio of one to other, averaged over backgrounds, with its 95 % interval from low
+      to high. If the scale of the metric is not logarithmic, it is a difference;
+    - adjusted_low and adjusted_high, the interval at the level of Holm's test over all pairs of the factor;
+    - p, two-sided and corrected by Holm; verdict: better, worse or undecided, of one against other;
+    - backgrounds that have both; trainings_of_one and trainings_of_other, and those lost without a value.
+
+    The table is empty if seeds are adaptive, because their number depends on the results.
+    """
+    entries: list[tuple[Any, ...]] = []
+    if Looks.of_plan(frame.attrs["plan"]) is None:
+        for factor in FACTORS:
+            entries += describe_family(list(compare_levels(frame, factor)), outcome_scale(frame))
+    return pd.DataFrame(entries, columns=COLUMNS.split())
+
+
+def compare_levels(frame: pd.DataFrame, factor: str) -> Iterator[LevelComparison]:
+    """Yields the comparison of each pair of levels that have a common background."""
+    rows = ended_rows(frame)
+    paired = factor == "loss" and frame.attrs["plan"]["analysis"]["paired"]
+    equal, own = backgrounds_of(rows, factor), backgrounds_of_own_settings(rows, factor)
+    for one, other in itertools.combinations(rows[factor].unique(), 2):
+        shared = [b for b in equal if b.has(one, other)]
+        shared = shared or [b for b in own if b.has(one, other)]
+        changes = [change for b in shared if (change := change_between(b, one, other, paired))]
+        if changes:
+            yield LevelComparison(factor, one, other, estimate_contrast(changes), shared)
+
+
+def ended_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """Returns the outcome of each ended training, in the column `y` on the transformed scale."""
+    rows, to = outcome_rows(frame), outcome_scale(frame).to
+    ended = rows[rows["outcome"].isin(ENDED_OUTCOMES)]
+    return ended.assign(y=ended["value"].map(to, na_action="ignore"))
+
+
+def backgrounds_of(rows: pd.DataFrame, factor: str) -> list[Background]:
+    """Returns the backgrounds that are equal in all but the factor."""
+    return group_backgrounds(rows, factor, [name for name in BACKGROUND if name != factor])
+
+
+def backgrounds_of_own_settings(rows: pd.DataFrame, factor: str) -> list[Background]:
+    """Returns the backgrounds in which each variant has a single loss and plan."""
+    if factor != "variant":
+        return []
+    groups = rows.groupby(["data", "tricks", "variant"])[OWN_SETTINGS]
+    is_single = groups.transform("nunique", dropna=False).eq(1).all(axis="columns")
+    return group_backgrounds(rows[is_single], factor, ["data", "tricks"])
+
+
+def group_backgrounds(rows: pd.DataFrame, factor: str, equal: list[str]) -> list[Background]:
+    backgrounds = []
+    for _, part in rows.groupby(equal, dropna=False, sort=False):
+        networks = ["data"] if factor == "variant" else ["data", "variant"]
+        network = tuple(part[networks].iloc[0])
+        values = part.pivot(index="seed", columns=factor, values="y")
+        lost = part.assign(lost=part["outcome"].isin(LOST_OUTCOMES))
+        lost = lost.pivot(index="seed", columns=factor, values="lost")
+        backgrounds.append(Background(network, values, lost.fillna(value=False)))
+    return backgrounds
+
+
+def change_between(background: Background, one: str, other: str, paired: bool) -> Change | None:
+    table = background.values[[one, other]]
+    return contrast_within_cell(table, {one: 1.0, other: -1.0}, paired, background.network)
+
+
+def describe_family(found: list[LevelComparison], scale: MetricScale) -> list[tuple[Any, ...]]:
+    """Returns the rows of comparisons that are corrected for their number."""
+    single = [each.estimate.p() for each in found]
+    corrected = zip(holm_correct(single), holm_divisors(single), strict=True)
+    return [
+        describe_comparison(each, p, tests, scale)
+        for each, (p, tests) in zip(found, corrected, strict=True)
+    ]
+
+
+def describe_comparison(
+    each: LevelComparison, p: float, tests: int, scale: MetricScale
+) -> tuple[Any, ...]:
+    ends = [*each.estimate.interval(), *each.estimate.interval(tests)]
+    change, *bounds = [scale.change_of(x) for x in (each.estimate.mean, *ends)]
+    verdict = judge_change(change, p, scale)
+    names = (each.factor, each.one, each.other)
+    return (*names, change, *bounds, p, verdict, len(each.backgrounds), *each.counts())
+
+
+def judge_change(change: float, p: float, scale: MetricScale) -> str:
+    if not p < 1 - CONFIDENCE_LEVEL:
+        return "undecided"
+    return "better" if scale.is_improvement(change) else "worse"
