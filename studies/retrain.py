@@ -92,7 +92,11 @@ def retrain_suite(suite: str, count: int, done: list[Retrained]) -> None:
         if trial in finished:
             continue
         with tempfile.TemporaryDirectory() as place:
-            again = train_again(suite, trial, Path(place))
+            try:
+                again = train_again(suite, trial, Path(place))
+            except subprocess.CalledProcessError as error:
+                print(f"{suite} {trial} was not trained: {error}", file=sys.stderr)
+                continue
         done.append(compare_rows(suite, trial, again, published))
         write_results(done)
 
