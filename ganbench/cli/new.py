@@ -60,7 +60,7 @@ def new(
     name: Annotated[str, typer.Argument(help="Its name: my_blur or MyBlur.")],
     folder: Annotated[Path, typer.Option(help="Folder of the new files.")] = Path("."),
 ) -> None:
-    """Write a new trick, loss, network, metric or suite.
+    """Write a new part or suite to start from.
 
     The files are a part with a working example, a suite that compares it, and a test. No existing file is
     overwritten.
