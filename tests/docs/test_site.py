@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import torch
 import typer.main
+from filelock import FileLock
 from PIL import Image
 
 import ganbench as package
@@ -72,12 +73,25 @@ class Read(HTMLParser):
 def site(tmp_path_factory):
     for library in ("sphinx", "latex2mathml"):
         pytest.importorskip(library, reason="pages are built with the extra `docs`")
-    folder = tmp_path_factory.mktemp("site")
+    folder = shared_folder(tmp_path_factory) / "site"
+    with FileLock(f"{folder}.lock"):  # one worker builds it, and the others wait
+        if not (folder / "built").exists():
+            build_site(folder)
+    return {path: Read(path) for path in (folder / "html").rglob("*.html")}
+
+
+def shared_folder(tmp_path_factory):
+    """Returns the temporary folder that all workers of this run of pytest have."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+def build_site(folder):
     options = ("-W", "--keep-going", "-E", "-q", "-d", folder / "doctrees")
     command = [sys.executable, "-m", "sphinx", *options, DOCS, folder / "html"]
     built = subprocess.run(command, capture_output=True, text=True, timeout=200)
     assert built.returncode == 0, built.stderr
-    return {path: Read(path) for path in (folder / "html").rglob("*.html")}
+    (folder / "built").touch()
 
 
 def test_every_link_inside_leads_somewhere(site):
@@ -320,7 +334,7 @@ def test_quoted_findings_are_those_of_the_published_run():
     quotes = [
         quote for text in PAGES.values() for quote in re.findall(r"^> (.*)\.$", text, re.MULTILINE)
     ]
-    assert len(quotes) == 7
+    assert len(quotes) == 8
     for quote in quotes:
         assert all(part in told for part in quote.split(": ", 1)), quote
 

@@ -89,13 +89,13 @@ def assert_equal_stores(results: Path, expected: Path) -> None:
     assert first == second
 
 
-OTHER_FILES = ("plan.json", "results.parquet", "report.html")
+OTHER_FILES = ("last.safetensors", "plan.json", "results.parquet", "report.html")
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        *("last.safetensors", "result.json"),
+        "result.json",
         *(pytest.param(name, marks=pytest.mark.slow) for name in OTHER_FILES),
     ],
 )

@@ -269,6 +269,7 @@ def test_two_runs_on_one_store_share_the_trials(suite, unbroken, tmp_path):
     assert_same_quality(tmp_path, unbroken)
 
 
+@pytest.mark.slow
 def test_killed_worker_costs_one_attempt(suite, tmp_path, hold):
     arguments = command(suite, tmp_path, *HELD_TRIAL, workers=1)
     runner = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)

@@ -154,6 +154,7 @@ def test_killed_leader_takes_its_followers(trial, unbroken, tmp_path):
     assert_same_bits(files_of(trial, tmp_path), unbroken)
 
 
+@pytest.mark.slow
 def test_killed_follower_fails_the_trial(trial, unbroken, tmp_path):
     leader = start(trial, tmp_path)
     wait_for_checkpoint(trial, tmp_path)
@@ -207,7 +208,9 @@ if __name__ != "__main__":
     ("setup", "reason"),
     [
         (FAIL_IN_FOLLOWER, "process 2 of 2 failed: torch.OutOfMemoryError: the second GPU is full"),
-        (DRIFT_IN_FOLLOWER, "the 2 processes drifted apart: game."),
+        pytest.param(
+            DRIFT_IN_FOLLOWER, "the 2 processes drifted apart: game.", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_failure_of_a_follower_is_explained(trial, tmp_path, setup, reason):

@@ -93,6 +93,7 @@ def test_parts_of_one_store_share_references(ganbench, run_here, tmp_path):
     assert finished(tmp_path / "united") == finished(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_limit_ends_with_a_balanced_table(ganbench, run_here, tmp_path):
     code, out, _ = run_here(tmp_path, "--limit", 6, "--json")
     assert code == 0

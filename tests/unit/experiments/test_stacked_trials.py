@@ -401,6 +401,7 @@ def test_program_stacks_a_plain_suite(ganbench, suite_file, tmp_path):
     assert sorted(own.get("stacked", 0) for own in results) == [0] * 4 + [4] * 4
 
 
+@pytest.mark.slow
 def test_death_of_a_group_is_retried_in_halves(trials, store):
     long = [replace(trial, budget=replace(trial.budget, amount=10**7)) for trial in trials[:2]]
     statuses = statuses_of(long, store)

@@ -485,6 +485,7 @@ def test_page_is_redrawn_during_and_after_run(ganbench, unfinished_run):
     assert last == render_page(report, own / "figures")
 
 
+@pytest.mark.slow
 def test_drawing_error_is_printed_once(unfinished_run):
     own, messages = unfinished_run[0] / "small", []
     (own / "report.html").mkdir()
@@ -499,6 +500,7 @@ def test_drawing_error_is_printed_once(unfinished_run):
     assert "report.html" in line
 
 
+@pytest.mark.slow
 def test_drawing_process_killed_at_its_start(unfinished_run):
     """The next drawing has a new process."""
     own, messages = unfinished_run[0] / "small", []
