@@ -1,6 +1,6 @@
 """The file analyses.md: further tables made from the rows, each with an explanation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -160,9 +160,14 @@ ANALYSES = (
 )
 
 
-def make_analyses(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Computes all tables, and returns those that have rows, by name."""
-    tables = {analysis.name: analysis.make(frame) for analysis in ANALYSES}
+def make_analyses(
+    frame: pd.DataFrame, known: Mapping[str, pd.DataFrame] | None = None
+) -> dict[str, pd.DataFrame]:
+    """Computes all tables but the known ones, and returns those that have rows, by name."""
+    tables = dict(known or {})
+    for analysis in ANALYSES:
+        if analysis.name not in tables:
+            tables[analysis.name] = analysis.make(frame)
     return {name: table for name, table in tables.items() if not table.empty}
 
 

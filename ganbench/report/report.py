@@ -48,7 +48,7 @@ class SuiteReport:
             frame=frame,
             board=with_human_error(board, folder) if folder else board,
             changes=effect_sections(frame, changes),
-            further=make_analyses(frame),
+            further=make_analyses(frame, {"levels": changes.levels}),
             findings=run_findings(frame, changes, board),
             best_arms=best_arm_sentences(frame, board),
             coverage=changes.coverage,
