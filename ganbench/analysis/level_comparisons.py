@@ -29,6 +29,7 @@ from .metric_scale import MetricScale, outcome_scale
 
 FACTORS = ("variant", "loss")
 BACKGROUND = ["data", "variant", "loss", "plan", "tricks"]
+NETWORK_COLUMNS = ("data", "variant")  # backgrounds that agree in these share initial weights
 OWN_SETTINGS = ["loss", "plan"]  # that a variant may bring along
 COLUMNS = (
     "factor one other change low high adjusted_low adjusted_high p verdict backgrounds "
@@ -101,10 +102,13 @@ def compare_levels(frame: pd.DataFrame, factor: str) -> Iterator[LevelComparison
 
 
 def ended_rows(frame: pd.DataFrame) -> pd.DataFrame:
-    """Returns the outcome of each ended training, in the column `y` on the transformed scale."""
+    """Returns the ended trainings: `y` is the outcome on the transformed scale, or NaN if `lost`."""
     rows, to = outcome_rows(frame), outcome_scale(frame).to
     ended = rows[rows["outcome"].isin(ENDED_OUTCOMES)]
-    return ended.assign(y=ended["value"].map(to, na_action="ignore"))
+    return ended.assign(
+        y=ended["value"].map(to, na_action="ignore").astype(float),
+        lost=ended["outcome"].isin(LOST_OUTCOMES),
+    )
 
 
 def backgrounds_of(rows: pd.DataFrame, factor: str) -> list[Background]:
@@ -121,15 +125,18 @@ def backgrounds_of_own_settings(rows: pd.DataFrame, factor: str) -> list[Backgro
     return group_backgrounds(rows[is_single], factor, ["data", "tricks"])
 
 
-def group_backgrounds(rows: pd.DataFrame, factor: str, equal: list[str]) -> list[Background]:
+def group_backgrounds(rows: pd.DataFrame, factor: str, equal: list[Any]) -> list[Background]:
+    """Returns the groups of equal trainings that have several levels of the factor."""
+    several = rows[rows.groupby(equal, dropna=False)[factor].transform("nunique") > 1]
+    index = [*equal, "seed"]
+    values = several.pivot(index=index, columns=factor, values="y")
+    lost = several.pivot(index=index, columns=factor, values="lost").eq(other=True)
     backgrounds = []
-    for _, part in rows.groupby(equal, dropna=False, sort=False):
-        networks = ["data"] if factor == "variant" else ["data", "variant"]
-        network = tuple(part[networks].iloc[0])
-        values = part.pivot(index="seed", columns=factor, values="y")
-        lost = part.assign(lost=part["outcome"].isin(LOST_OUTCOMES))
-        lost = lost.pivot(index="seed", columns=factor, values="lost")
-        backgrounds.append(Background(network, values, lost.fillna(value=False)))
+    for key, part in values.groupby(level=equal, dropna=False, sort=False):
+        names = dict(zip(equal, key, strict=True))
+        network = tuple(names[name] for name in NETWORK_COLUMNS if name in names)
+        tables = (table.droplevel(equal) for table in (part, lost.loc[part.index]))
+        backgrounds.append(Background(network, *tables))
     return backgrounds
 
 
