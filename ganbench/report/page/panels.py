@@ -47,7 +47,13 @@ class ChartPanels:
 def rounded_numbers(values: Any, digits: int = 4) -> Numbers:
     """Rounds numbers to the visible digits; values that are not finite become None."""
     array = np.asarray(values, float)
-    return [float(f"{v:.{digits}g}") if math.isfinite(v) else None for v in array]
+    return [round_shortly(v, digits) if math.isfinite(v) else None for v in array]
+
+
+def round_shortly(value: float, digits: int) -> float:
+    """Rounds a number; whole ones are integers, whose JSON is shorter."""
+    rounded = float(f"{value:.{digits}g}")
+    return int(rounded) if rounded.is_integer() and abs(rounded) < 1e9 else rounded
 
 
 def chart_axis(label: str, log: bool, values: Any = None) -> dict[str, Any]:
