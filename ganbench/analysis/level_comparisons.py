@@ -8,6 +8,7 @@ Variants are networks of their own, and their seeds are independent.
 import itertools
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -45,8 +46,10 @@ class Background:
     values: pd.DataFrame  # transformed; NaN for lost trainings
     lost: pd.DataFrame  # whether a training was lost
 
-    def has(self, *levels: str) -> bool:
-        return all(level in self.values and self.values[level].notna().any() for level in levels)
+    @cached_property
+    def measured(self) -> frozenset[str]:
+        """The levels that have a value."""
+        return frozenset(self.values.columns[self.values.notna().any()])
 
 
 @dataclass(frozen=True)
@@ -94,8 +97,8 @@ def compare_levels(frame: pd.DataFrame, factor: str) -> Iterator[LevelComparison
     paired = factor == "loss" and frame.attrs["plan"]["analysis"]["paired"]
     equal, own = backgrounds_of(rows, factor), backgrounds_of_own_settings(rows, factor)
     for one, other in itertools.combinations(rows[factor].unique(), 2):
-        shared = [b for b in equal if b.has(one, other)]
-        shared = shared or [b for b in own if b.has(one, other)]
+        shared = [b for b in equal if {one, other} <= b.measured]
+        shared = shared or [b for b in own if {one, other} <= b.measured]
         changes = [change for b in shared if (change := change_between(b, one, other, paired))]
         if changes:
             yield LevelComparison(factor, one, other, estimate_contrast(changes), shared)
@@ -141,8 +144,8 @@ def group_backgrounds(rows: pd.DataFrame, factor: str, equal: list[Any]) -> list
 
 
 def change_between(background: Background, one: str, other: str, paired: bool) -> Change | None:
-    table = background.values[[one, other]]
-    return contrast_within_cell(table, {one: 1.0, other: -1.0}, paired, background.network)
+    weights = {one: 1.0, other: -1.0}
+    return contrast_within_cell(background.values, weights, paired, background.network)
 
 
 def describe_family(found: list[LevelComparison], scale: MetricScale) -> list[tuple[Any, ...]]:
