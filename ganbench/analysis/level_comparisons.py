@@ -105,7 +105,7 @@ def compare_levels(frame: pd.DataFrame, factor: str) -> Iterator[LevelComparison
 
 
 def ended_rows(frame: pd.DataFrame) -> pd.DataFrame:
-    """Returns the ended trainings: `y` is the outcome on the transformed scale, or NaN if `lost`."""
+    """Returns the ended trainings: `y` is the transformed outcome, or NaN if `lost`."""
     rows, to = outcome_rows(frame), outcome_scale(frame).to
     ended = rows[rows["outcome"].isin(ENDED_OUTCOMES)]
     return ended.assign(
