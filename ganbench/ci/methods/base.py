@@ -108,7 +108,7 @@ def run_check(cell: str, method: str, find: Callable[[], Iterable[str]]) -> Chec
         faults += (MethodFault(cell, method, sentence) for sentence in find())
     except PluginError as error:  # a hook returned a wrong value, or failed
         faults.append(MethodFault(cell, method, str(error).removeprefix(f"{method}: ")))
-    except Exception as error:  # the trainings crash too
+    except (Exception, SystemExit) as error:  # the trainings crash too
         reason = f"its check ended with {describe_exception(error)}"
         return CheckedMethod(cell, method, tuple(faults), reason)
     return CheckedMethod(cell, method, tuple(faults))

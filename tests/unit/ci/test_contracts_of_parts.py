@@ -119,6 +119,22 @@ def test_broken_trick_is_explained(check_source, setup, hook, arguments, body, s
     assert sentence in check_source(source)
 
 
+def test_a_part_that_exits_ends_only_its_own_check(check_source):
+    found = check_source("""
+        from ganbench.extend import Trick
+
+        class Exits(Trick):
+            def begin_step(self, context):
+                raise SystemExit(3)
+
+        class Idle(Trick):
+            pass
+    """)
+    fault, error = found.splitlines()
+    assert fault == "it changes no weight of the generators within four steps"
+    assert error.endswith("mine.py: trick mine.py:Exits: its check ended with SystemExit: 3")
+
+
 LOSS = """
     from ganbench.extend import Loss
 
