@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ganbench.experiments.plan_names import LOST_OUTCOMES
+from ganbench.experiments.plan_names import ENDED_OUTCOMES, LOST_OUTCOMES
 
 from .contrasts import (
     CELL_COLUMNS,
@@ -241,6 +241,13 @@ def outcome_rows(frame: pd.DataFrame) -> pd.DataFrame:
     values = rows[chosen & (rows["metric"] == outcome)]
     largest = largest_counts(frame)
     return values.assign(value=values["value"] / values["data"].map(largest)) if largest else values
+
+
+def ended_outcomes(frame: pd.DataFrame) -> pd.DataFrame:
+    """Returns the rows of ended trainings; `transformed` is the outcome, or NaN of a lost one."""
+    rows, to = outcome_rows(frame), outcome_scale(frame).to
+    ended = rows[rows["outcome"].isin(ENDED_OUTCOMES)]
+    return ended.assign(transformed=ended["value"].map(to, na_action="ignore"))
 
 
 def largest_counts(frame: pd.DataFrame) -> dict[str, float]:

@@ -13,9 +13,11 @@ from typing import Any
 
 import pandas as pd
 
-from ganbench.experiments.plan_names import ENDED_OUTCOMES, LOST_OUTCOMES
+from ganbench.experiments.plan_names import LOST_OUTCOMES
 
 from .contrasts import (
+    CELL_COLUMNS,
+    NETWORK_COLUMNS,
     Change,
     Estimate,
     contrast_within_cell,
@@ -23,14 +25,13 @@ from .contrasts import (
     holm_correct,
     holm_divisors,
 )
-from .effects import outcome_rows
+from .effects import ended_outcomes
 from .intervals import CONFIDENCE_LEVEL
 from .looks import Looks
 from .metric_scale import MetricScale, outcome_scale
 
 FACTORS = ("variant", "loss")
-BACKGROUND = ["data", "variant", "loss", "plan", "tricks"]
-NETWORK_COLUMNS = ("data", "variant")  # backgrounds that agree in these share initial weights
+BACKGROUND = [*CELL_COLUMNS, "tricks"]
 OWN_SETTINGS = ["loss", "plan"]  # that a variant may bring along
 COLUMNS = (
     "factor one other change low high adjusted_low adjusted_high p verdict backgrounds "
@@ -93,7 +94,8 @@ def level_comparisons(frame: pd.DataFrame) -> pd.DataFrame:
 
 def compare_levels(frame: pd.DataFrame, factor: str) -> Iterator[LevelComparison]:
     """Yields the comparison of each pair of levels that have a common background."""
-    rows = ended_rows(frame)
+    rows = ended_outcomes(frame)
+    rows = rows.assign(lost=rows["outcome"].isin(LOST_OUTCOMES))
     paired = factor == "loss" and frame.attrs["plan"]["analysis"]["paired"]
     equal, own = backgrounds_of(rows, factor), backgrounds_of_own_settings(rows, factor)
     for one, other in itertools.combinations(rows[factor].unique(), 2):
@@ -102,16 +104,6 @@ def compare_levels(frame: pd.DataFrame, factor: str) -> Iterator[LevelComparison
         changes = [change for b in shared if (change := change_between(b, one, other, paired))]
         if changes:
             yield LevelComparison(factor, one, other, estimate_contrast(changes), shared)
-
-
-def ended_rows(frame: pd.DataFrame) -> pd.DataFrame:
-    """Returns the ended trainings: `y` is the transformed outcome, or NaN if `lost`."""
-    rows, to = outcome_rows(frame), outcome_scale(frame).to
-    ended = rows[rows["outcome"].isin(ENDED_OUTCOMES)]
-    return ended.assign(
-        y=ended["value"].map(to, na_action="ignore").astype(float),
-        lost=ended["outcome"].isin(LOST_OUTCOMES),
-    )
 
 
 def backgrounds_of(rows: pd.DataFrame, factor: str) -> list[Background]:
@@ -132,12 +124,12 @@ def group_backgrounds(rows: pd.DataFrame, factor: str, equal: list[Any]) -> list
     """Returns the groups of equal trainings that have several levels of the factor."""
     several = rows[rows.groupby(equal, dropna=False)[factor].transform("nunique") > 1]
     index = [*equal, "seed"]
-    values = several.pivot(index=index, columns=factor, values="y")
+    values = several.pivot(index=index, columns=factor, values="transformed")
     lost = several.pivot(index=index, columns=factor, values="lost").eq(other=True)
     backgrounds = []
     for key, part in values.groupby(level=equal, dropna=False, sort=False):
         names = dict(zip(equal, key, strict=True))
-        network = tuple(names[name] for name in NETWORK_COLUMNS if name in names)
+        network = tuple(names[name] for name in CELL_COLUMNS[:NETWORK_COLUMNS] if name in names)
         tables = (table.droplevel(equal) for table in (part, lost.loc[part.index]))
         backgrounds.append(Background(network, *tables))
     return backgrounds

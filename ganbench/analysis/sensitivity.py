@@ -14,12 +14,12 @@ from typing import Any
 
 import pandas as pd
 
-from ganbench.experiments.plan_names import ENDED_OUTCOMES, LOST_OUTCOMES
+from ganbench.experiments.plan_names import LOST_OUTCOMES
 from ganbench.gan.variants import all_variants
 from ganbench.registry import SpecError, parse_spec
 
 from .contrasts import Cell, contrast_within_cell, estimate_contrast, network_of
-from .effects import outcome_rows
+from .effects import ended_outcomes
 from .metric_scale import MetricScale, outcome_scale
 
 FAMILY_COLUMNS = ["data", "variant", "loss", "tricks"]
@@ -61,11 +61,8 @@ def attempted_trials(frame: pd.DataFrame) -> pd.DataFrame:
 
     The column `transformed` is the outcome on the transformed scale.
     """
-    rows = outcome_rows(frame)
-    ended = rows[rows["outcome"].isin(ENDED_OUTCOMES)]
-    several = ended.groupby(FAMILY_COLUMNS)["plan"].transform("nunique") > 1
-    to = outcome_scale(frame).to
-    return ended.assign(transformed=ended["value"].map(to, na_action="ignore"))[several]
+    ended = ended_outcomes(frame)
+    return ended[ended.groupby(FAMILY_COLUMNS)["plan"].transform("nunique") > 1]
 
 
 def family_extremes(part: pd.DataFrame, scale: MetricScale) -> tuple[Any, ...]:

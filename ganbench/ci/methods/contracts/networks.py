@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ganbench.counts import list_first
+from ganbench.experiments.watched_returns import name_first
 from ganbench.gan.networks import NETWORKS
 from ganbench.gan.recipe import Recipe
 from ganbench.gan.variants import resolve_variant
@@ -23,7 +23,6 @@ from .trainings import (
 )
 
 DATA_SETS = ("digits", "ring")  # that a recipe is tried with
-MOST_NAMES = 3  # of weights in a sentence
 
 Check = Callable[[SmallTraining], Iterable[str]]
 
@@ -80,8 +79,8 @@ def gradient_faults(training: SmallTraining) -> Iterator[str]:
     trainer.train_step()
     for side in ("generators", "discriminators"):
         if names := names_without_gradient(trainer, side):
-            weights = ", ".join(list_first(names, MOST_NAMES))
-            yield f"no score depends on weights of its {side[:-1]} ({weights}): use or remove them"
+            weights = f"weights of its {side[:-1]} ({name_first(names)})"
+            yield f"no score depends on {weights}: use or remove them"
 
 
 def names_without_gradient(trainer: Trainer, side: str) -> list[str]:
