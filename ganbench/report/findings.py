@@ -29,6 +29,8 @@ from .best_arm import best_arm_sentences
 from .dependence import TrickDependence
 from .format_change import (
     BEYOND,
+    MAX_PERCENT_RATIO,
+    format_change,
     format_detectable,
     format_difference,
     format_effect_size,
@@ -201,10 +203,9 @@ def level_sentence(row: dict[Any, Any], name: str, scale: MetricScale) -> str:
     ends = [scale.difference_of(row[key]) for key in ("change", "adjusted_low", "adjusted_high")]
     change, *bounds = [scale.change_of(sign * end) for end in ends]
     low, high = sorted(bounds)
-    size = f"× {format_factor(change)}" if scale.is_log else format_difference(change, scale)
-    interval = format_interval(low, high, scale, as_factors=True)
+    interval = format_interval(low, high, scale, as_factors=change > MAX_PERCENT_RATIO)
     return (
-        f"{one} ends better than {other}: {name} {size} {interval} over "
+        f"{one} ends better than {other}: {name} {format_change(change, scale)} {interval} over "
         f"{count_of(row['backgrounds'], 'background')} (p = {format_p(row['p'])} after Holm's correction)."
     )
 
