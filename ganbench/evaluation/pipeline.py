@@ -94,7 +94,7 @@ class EvaluationPipeline:
         return self.resolved.source
 
     def run(self) -> Evaluation:
-        self.refuse_unused_latent()
+        self.refuse_unused_options()
         self.refuse_few_images()
         self.refuse_broken_files()
         fake_extraction = self.extract_source(self.fake, self.fakes, "fakes")
@@ -168,11 +168,15 @@ class EvaluationPipeline:
             self.wanted.skip_unreadable,
         )
 
-    def refuse_unused_latent(self) -> None:
-        """Raises Unreadable if a latent shape is given, and no side is a generator."""
+    def refuse_unused_options(self) -> None:
+        """Raises Unreadable for a latent shape without a generator, and for unread held-out images."""
         has_generator = any(isinstance(side, GeneratorSource) for side in (self.fake, self.real))
         if self.wanted.latent is not None and not has_generator:
             raise Unreadable(f"--latent is for a generator, and {self.fake.name} is none")
+        metrics = [METRICS.make(metric) for metric in self.wanted.metrics]
+        is_read = self.wanted.floor or any("held_out" in metric.needs for metric in metrics)
+        if self.wanted.held_out is not None and not is_read:
+            raise Unreadable("--no-floor leaves --held-out unread: leave out one of them")
 
     def refuse_few_images(self) -> None:
         """Raises Unreadable, before any extraction, if a side has too few images."""

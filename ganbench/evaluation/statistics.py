@@ -69,7 +69,7 @@ class StatisticsPipeline(EvaluationPipeline):
         return isinstance(self.fake, given) and isinstance(self.real, given)
 
     def run(self) -> Evaluation:
-        self.refuse_unused_latent()
+        self.refuse_unused_options()
         self.refuse_broken_files()
         fake = self.make_side(self.fake, "fakes")
         real = self.make_side(self.real, "reals")

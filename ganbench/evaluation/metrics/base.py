@@ -216,11 +216,11 @@ def need_labels(fake: FeatureSet, real: FeatureSet) -> None:
 
 
 def need_truth(fake: FeatureSet, real: FeatureSet) -> None:
+    if fake.truth is None:
+        raise MetricNotApplicable("needs the true output for each fake, which is unknown here")
     for side in (fake, real):
         if side.images is None or not modality_of(side.images).has_pixels:
             raise MetricNotApplicable("needs images, but the samples are features or points")
-    if fake.truth is None:
-        raise MetricNotApplicable("needs the true output for each fake, which is unknown here")
 
 
 def need_returned(fake: FeatureSet, real: FeatureSet) -> None:
@@ -255,8 +255,8 @@ def need_clips(fake: FeatureSet, real: FeatureSet) -> None:
     for side in (fake, real):
         modality = None if side.images is None else modality_of(side.images)
         if modality is not CLIPS:
-            name = "features" if modality is None else modality.name
-            raise MetricNotApplicable(f"needs clips, but the samples are {name}")
+            found = "samples without frames" if modality is None else modality.name
+            raise MetricNotApplicable(f"needs clips, not {found}")
 
 
 def need_law(fake: FeatureSet, real: FeatureSet) -> None:

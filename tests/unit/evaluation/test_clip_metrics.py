@@ -177,7 +177,7 @@ def test_clip_metrics_refuse_other_samples(evaluator):
     points = FeatureSet(torch.randn(20, 3))
     clips = evaluator.extract(held_out(20)[0])
     for name in CLIP_METRICS:
-        with pytest.raises(MetricNotApplicable, match="needs clips, but the samples are features"):
+        with pytest.raises(MetricNotApplicable, match="needs clips, not samples without frames"):
             METRICS.make(name)(points, points)
     for name, changes, reason in (
         ("law_error", {"law": None}, "a known law of motion"),

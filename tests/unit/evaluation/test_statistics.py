@@ -280,6 +280,14 @@ def test_latent_without_a_generator_is_refused():
         ganbench.evaluate(IMAGES, IMAGES[::-1], latent=16, **OPTIONS)
 
 
+def test_held_out_images_that_nothing_reads_are_refused():
+    without_floor = {"floor": False, "held_out": IMAGES, "extractor": "identity", **OPTIONS}
+    with pytest.raises(Unreadable, match="--no-floor leaves --held-out unread"):
+        ganbench.evaluate(IMAGES, IMAGES[::-1], **without_floor)
+    copying = ganbench.evaluate(IMAGES, IMAGES[::-1], **without_floor | {"metrics": "copying"})
+    assert copying["copying"] == 0.5  # the held-out images are as near as the fakes
+
+
 def test_function_of_latents_needs_their_shape():
     def draw(latents):
         return latents

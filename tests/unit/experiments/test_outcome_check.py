@@ -37,7 +37,7 @@ def test_outcome_without_data_is_refused(ganbench, path, command):
     assert code == 2
     assert err.splitlines() == [
         "no data set of this suite has the outcome acd:",
-        "digits: needs clips, but the samples are images",
+        "digits: needs clips, not images",
     ]
     assert not Path("results/trials").exists()
 
