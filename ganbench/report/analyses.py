@@ -42,6 +42,11 @@ def pivot_profiles(profiles: pd.DataFrame) -> pd.DataFrame:
     return shares.rename(columns=lambda factor: f"× {factor:g}").reset_index()
 
 
+def name_backgrounds(table: pd.DataFrame) -> pd.DataFrame:
+    """Returns the table with the word of readers for the column `cells`, which files keep."""
+    return table.rename(columns={"cells": "backgrounds"})
+
+
 def shorten_comparisons(comparisons: pd.DataFrame) -> pd.DataFrame:
     """Returns the comparisons without single intervals; lost trainings only if there are some."""
     table = comparisons.drop(columns=["low", "high"])
@@ -66,6 +71,7 @@ ANALYSES = (
         "The probability that a training with the trick ends better than one without it on the same background. "
         "Ties count half, and a failure is worse than any value. Intervals: stratified bootstrap over seeds.",
         improvement_probabilities,
+        name_backgrounds,
     ),
     ReportAnalysis(
         "middle",
