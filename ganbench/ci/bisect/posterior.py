@@ -13,6 +13,7 @@ Henderson (2013).
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from scipy import special, stats
@@ -95,6 +96,15 @@ def halving_place(posterior: np.ndarray, places: Sequence[int]) -> int | None:
         return None
     up_to = np.cumsum(posterior)
     return min(places, key=lambda place: abs(float(up_to[place - 1]) - 0.5))
+
+
+def likeliest_group(posterior: np.ndarray, places: Sequence[int]) -> tuple[int, int]:
+    """Returns the measurable places on both sides of the likeliest candidates.
+
+    `places` can be measured, as can both ends. No value separates the candidates between two of them.
+    """
+    groups = pairwise([0, *places, len(posterior)])
+    return max(groups, key=lambda sides: float(posterior[slice(*sides)].sum()))
 
 
 def credible_range(posterior: np.ndarray, level: float) -> tuple[int, int]:

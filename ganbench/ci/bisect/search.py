@@ -24,7 +24,7 @@ from .commits import Commit
 from .exact import ExactTest, stable_numbers
 from .journal import Journal, Numbers
 from .measurers import CannotMeasure, Measurer
-from .posterior import credible_range, culprit_posterior, halving_place
+from .posterior import credible_range, culprit_posterior, halving_place, likeliest_group
 from .separation import MIN_VALUES_PER_SIDE, Separation, separation_of
 
 MAX_SHARE_OF_PROOF = 0.5  # of the budget, for the proof that bad is worse
@@ -258,13 +258,16 @@ class Bisection:
 
     def next_place(self, changes: Sequence[int]) -> int | None:
         """Returns the place to measure next; None if no commit could change the answer."""
-        posterior = self.posterior_of(changes)
-        places = {c: self.representative(changes, c) for c in range(1, len(changes))}
-        open_classes = [c for c, place in places.items() if place is not None]
-        if confirming := self.unconfirmed_class(posterior, open_classes, changes):
+        posterior, places = self.posterior_of(changes), self.measurable_classes(changes)
+        if confirming := self.unconfirmed_class(posterior, list(places), changes):
             return places[confirming]
-        chosen = halving_place(posterior, open_classes)
+        chosen = halving_place(posterior, list(places))
         return None if chosen is None else places[chosen]
+
+    def measurable_classes(self, changes: Sequence[int]) -> dict[int, int]:
+        """Returns a measurable place of each class between the ends that has one."""
+        places = {c: self.representative(changes, c) for c in range(1, len(changes))}
+        return {c: place for c, place in places.items() if place is not None}
 
     def representative(self, changes: Sequence[int], number: int) -> int | None:
         """Returns a measurable place of a class of commits without a change between them."""
@@ -275,18 +278,18 @@ class Bisection:
         self, posterior: np.ndarray, open_classes: Sequence[int], changes: Sequence[int]
     ) -> int | None:
         """Returns a class beside a probable culprit that has too few values."""
-        best = int(posterior.argmax()) + 1
-        if posterior[best - 1] < 1 - self.rules.error:
+        low, high = likeliest_group(posterior, open_classes)
+        if posterior[low:high].sum() < 1 - self.rules.error:
             return None
         values = self.values_by_class(changes)
-        beside = [c for c in (best - 1, best) if c in open_classes]
+        beside = [c for c in (low, high) if c in open_classes]
         return next((c for c in beside if len(values.get(c, ())) < MIN_CONFIRMING_VALUES), None)
 
     def is_settled(self, changes: Sequence[int]) -> bool:
-        """Returns whether one candidate is probable enough and confirmed, or is the only one."""
-        posterior = self.posterior_of(changes)
-        open_classes = range(1, len(changes))
-        is_probable = bool(posterior.max() >= 1 - self.rules.error)
+        """Returns whether candidates that no measurement can separate are probable and confirmed."""
+        posterior, open_classes = self.posterior_of(changes), list(self.measurable_classes(changes))
+        low, high = likeliest_group(posterior, open_classes)
+        is_probable = bool(posterior[low:high].sum() >= 1 - self.rules.error)
         return is_probable and not self.unconfirmed_class(posterior, open_classes, changes)
 
     def noisy_result(self, changes: Sequence[int]) -> BisectResult:

@@ -36,6 +36,7 @@ from ganbench.ci.bisect.posterior import (
     credible_range,
     culprit_posterior,
     halving_place,
+    likeliest_group,
     log_evidence,
     normal_scores,
 )
@@ -105,6 +106,13 @@ def test_next_place_halves_the_probability():
     assert halving_place(posterior, [1, 2, 3]) == 2
     assert halving_place(posterior, [1, 3]) == 3
     assert halving_place(posterior, []) is None
+
+
+def test_likeliest_group_lies_between_measurable_places():
+    posterior = np.array([0.1, 0.4, 0.3, 0.2])
+    assert likeliest_group(posterior, [1, 2, 3]) == (1, 2)
+    assert likeliest_group(posterior, [1, 3]) == (1, 3)
+    assert likeliest_group(posterior, []) == (0, 4)
 
 
 def test_credible_range_is_the_shortest():
@@ -243,6 +251,7 @@ def test_skipped_commits_beside_culprit_are_named(exact):
     assert (result.first, result.last) == (4, 6)
     assert sum("does not build" in reason for reason in result.reasons) == 2
     assert result.probability >= 0.95
+    assert len(measurer.measured) <= 15  # no value separates candidates beside a skipped commit
 
 
 def test_skipped_commits_elsewhere_do_not_matter():
