@@ -68,13 +68,18 @@ def notes_of_both_sources(
         if shared := sum(bytes(row.numpy()) in real_hashes for row in fakes.hashes):
             has = "has" if shared == 1 else "have"
             sentences.append(f"{shared:,} of the fakes {has} the same pixels as one of the reals")
-    sizes = [duplicates.extents.unique(dim=0) for duplicates in (fakes, reals)]
-    if len(sizes[0]) == len(sizes[1]) == 1 and not torch.equal(*sizes):
-        one, other = (f"{w}x{h}" for w, h in (sizes[0][0].tolist(), sizes[1][0].tolist()))
-        sentences.append(
-            f"fakes are {one} and reals {other}: the values include the effect of resizing"
-        )
+    sentences += notes_on_sizes(fakes, reals)
     return sentences + notes_on_counts(len(fakes), len(reals), fakes.features.shape[1], metrics)
+
+
+def notes_on_sizes(fakes: Extraction, reals: Extraction) -> list[str]:
+    """Returns a note if all fakes have one size, and all reals another; given features have none."""
+    sizes = [side.extents.unique(dim=0) for side in (fakes, reals)]
+    has_one = all(len(each) == 1 and each.all() for each in sizes)
+    if not has_one or torch.equal(*sizes):
+        return []
+    one, other = (f"{w}x{h}" for w, h in (sizes[0][0].tolist(), sizes[1][0].tolist()))
+    return [f"fakes are {one} and reals {other}: the values include the effect of resizing"]
 
 
 def notes_on_counts(fakes: int, reals: int, width: int, metrics: Sequence[str]) -> list[str]:

@@ -20,7 +20,7 @@ from ganbench.registry import parse_spec
 
 from .feature_extraction import Extraction
 from .floors import make_metric_row
-from .image_warnings import notes_of_source
+from .image_warnings import notes_of_source, notes_on_bias
 from .pipeline import EvaluationPipeline
 from .result import Evaluation, EvaluationProtocol, MetricRow
 
@@ -77,10 +77,16 @@ class StatisticsPipeline(EvaluationPipeline):
         self.show("metrics", 0, 1)
         rows = tuple(self.make_row(metric, fake, real) for metric in self.wanted.metrics)
         self.show("metrics", 1, 1)
-        notes = (*fake.notes("fakes"), *real.notes("reals"))
+        notes = (*fake.notes("fakes"), *real.notes("reals"), *self.notes_on_few_images(fake, real))
         terms = self.make_statistics_protocol(fake, real)
         names, floor = (self.fake.name, self.real.name), self.describe_floor()
         return Evaluation(*names, terms, rows, floor, notes, fake.copies)
+
+    def notes_on_few_images(self, *sides: StatisticsSide) -> list[str]:
+        """Returns a note if a side has too few images for FID; stored statistics have none."""
+        counts = [side.count for side in sides if side.count]
+        width = sides[0].features.features.shape[1]
+        return notes_on_bias(min(counts), width, self.wanted.metrics) if counts else []
 
     def describe_floor(self) -> str:
         if not self.has_floor:

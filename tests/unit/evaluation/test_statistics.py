@@ -269,6 +269,21 @@ def test_bias_note_belongs_to_fid():
         assert any("FID is mostly bias" in note for note in notes) == is_noted
 
 
+def test_few_images_against_statistics_are_noted(tmp_path):
+    pixels = IMAGES.reshape(len(IMAGES), -1).astype(float)
+    np.savez(tmp_path / "reals.npz", **statistics_of(pixels))
+    scores = ganbench.evaluate(IMAGES, tmp_path / "reals.npz", extractor="identity", **OPTIONS)
+    assert [note for note in scores.notes if "20 images for 192 features" in note]
+
+
+def test_sizes_are_noted_of_images_alone():
+    features, larger = RANDOM.normal(size=(20, 192)), IMAGES.repeat(2, 1).repeat(2, 2)
+    of_features = ganbench.evaluate(features, IMAGES, extractor="identity", **OPTIONS)
+    of_images = ganbench.evaluate(larger, IMAGES, extractor="identity", size=8, **OPTIONS)
+    assert "effect of resizing" not in str(of_features.notes)
+    assert "fakes are 16x16 and reals 8x8" in str(of_images.notes)
+
+
 def test_one_picture_file_is_refused(tmp_path):
     Image.fromarray(IMAGES[0]).save(tmp_path / "x.png")
     with pytest.raises(Unreadable, match=r"x\.png is one image: pass a folder of images"):
