@@ -23,6 +23,11 @@ def format_share(share: float) -> str:
     return f"{share:.0%}".replace("%", " %")
 
 
+def format_threshold(share: float) -> str:
+    """Formats a declared share in percent, with three digits: `2.5 %`, `0.1 %`."""
+    return f"{100 * share:.3g} %"
+
+
 def format_bytes(count: float) -> str:
     """Returns a size in decimal units: `3.07 GB`, `34 kB`, `5 bytes`."""
     for unit, size in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):

@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from ganbench.counts import count_of, format_signed
+from ganbench.counts import count_of, format_signed, format_threshold
 from ganbench.experiments.plan_names import join_names
 
 from .cell_comparison import COMPARISON_VERDICTS, CellComparison
@@ -47,7 +47,9 @@ def format_verdict(c: CellComparison) -> str:
         return f"not comparable, {c.reason or 'no cell was trained on both sides'}"
     if c.verdict is ComparisonVerdict.IDENTICAL:
         return "the same numbers in all trainings that both sides have"
-    detail = f" within {100 * c.margin:g} %" if c.verdict is ComparisonVerdict.EQUIVALENT else ""
+    detail = (
+        f" within {format_threshold(c.margin)}" if c.verdict is ComparisonVerdict.EQUIVALENT else ""
+    )
     if c.is_decided_by_failures:
         detail = f", {'more' if c.excess > 0 else 'fewer'} trainings fail"
     return f"{c.verdict}{detail}, {format_amount(c)}"

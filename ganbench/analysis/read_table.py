@@ -131,15 +131,25 @@ def typed_column(frame: pd.DataFrame, name: str, kind: pa.DataType, path: Path) 
 
 def find_plan(path: Path, metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
     """Returns the suite's plan from the metadata of a file, or from plan.json beside it."""
-    texts = (metadata.get(METADATA_KEY), metadata.get(PANDAS_METADATA_KEY))
-    own, of_pandas = (json.loads(text) if text else None for text in texts)
-    plan = own or (of_pandas or {}).get("plan") or read_json(path.with_name("plan.json"))
+    own, of_pandas = (
+        parse_metadata(metadata.get(key)) for key in (METADATA_KEY, PANDAS_METADATA_KEY)
+    )
+    plan = own or of_pandas.get("plan") or read_json(path.with_name("plan.json"))
     if not isinstance(plan, dict) or not all(key in plan for key in REQUIRED_PLAN_KEYS):
         raise UnusableTable(
             f"{path} lacks the plan of its suite, which other programs drop: copy plan.json of the run "
             "beside it, such as results/bench/plan.json"
         )
     return {key: value for key, value in plan.items() if key != "trials"}
+
+
+def parse_metadata(text: bytes | None) -> dict[str, Any]:
+    """Returns the content of a metadata entry; nothing if it is absent or damaged."""
+    try:
+        content = json.loads(text or b"{}")
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def first_line(error: BaseException) -> str:

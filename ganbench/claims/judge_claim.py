@@ -29,7 +29,7 @@ from ganbench.analysis.contrasts import (
 from ganbench.analysis.intervals import CONFIDENCE_LEVEL
 from ganbench.analysis.metric_scale import MetricScale, metric_scale
 from ganbench.analysis.rows import ARM_COLUMNS
-from ganbench.counts import count_of
+from ganbench.counts import count_of, format_threshold
 from ganbench.experiments.plan_names import join_names
 from ganbench.registry import suggest
 
@@ -112,11 +112,7 @@ def budget_obstacle(published: Scale | None, budget: dict[str, Any]) -> str:
         return f"the budget does not count {unit}"
     if share == 1:
         return ""
-    return f"{format_budget_share(share)} of the published {published.amount:,} {unit}"
-
-
-def format_budget_share(share: float) -> str:
-    return f"{100 * share:.3g} %"
+    return f"{format_threshold(share)} of the published {published.amount:,} {unit}"
 
 
 def judge_value(

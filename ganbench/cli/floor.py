@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from .base import app, out
-from .measure import parse_metric_labels
 from .options import Device, InceptionWeights, Json
 from .streams import print_json
 from .weights import require_weights_of_command
@@ -26,12 +25,13 @@ def floor(
     """
     require_weights_of_command(None, protocol)
     from ganbench.devices import Numerics, select_device
+    from ganbench.evaluation.evaluate import metric_labels_of
     from ganbench.evaluation.evaluator import evaluator_for
     from ganbench.evaluation.metrics import METRICS
     from ganbench.evaluation.protocols import protocol_label
     from ganbench.report.floor_table import measure_floor_rows, render_floor_table
 
-    chosen = parse_metric_labels(metrics) or tuple(METRICS)
+    chosen = metric_labels_of(metrics) if metrics else tuple(METRICS)
     selected = select_device(device)
     Numerics(selected).apply()
     evaluator = evaluator_for(data, selected, protocol_label(protocol))

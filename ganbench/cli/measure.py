@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from .base import INTERRUPTED, app, err, fail, out
+from .base import app, err, out
+from .interruption import explained_ctrl_c
 from .options import (
     DEFAULT_RESULTS,
     ExecutorName,
@@ -39,6 +40,7 @@ def measure(
     its own.
     """
     require_weights_of_command(None, protocol)
+    from ganbench.evaluation.evaluate import metric_labels_of
     from ganbench.evaluation.protocols import protocol_label
     from ganbench.experiments.remeasure import MeasureRequest, remeasure
     from ganbench.experiments.signals import acknowledge_stop
@@ -49,17 +51,16 @@ def measure(
     console = err if as_json else out
     folder = suite_folder(suite, results)
     runs_trials = executor_of(executor, workers, device_of_plan(folder))
-    with RunProgress(console) as progress:
-        try:
-            request = MeasureRequest(
-                protocol_label(protocol) if protocol else "", parse_metric_labels(metrics)
-            )
-            with acknowledge_stop(progress.print_stopping):
-                result = remeasure(folder, request, runs_trials, progress.show)
-            progress.show_phase(WRITING)
-            report, files = write_report(result.plan, result.folder)
-        except KeyboardInterrupt:
-            fail("Stopped. Measured values are kept.", INTERRUPTED)
+    kept = "Stopped. Measured values are kept; the same command goes on"
+    with RunProgress(console) as progress, explained_ctrl_c(kept):
+        request = MeasureRequest(
+            protocol_label(protocol) if protocol else "",
+            metric_labels_of(metrics) if metrics else (),
+        )
+        with acknowledge_stop(progress.print_stopping):
+            result = remeasure(folder, request, runs_trials, progress.show)
+        progress.show_phase(WRITING)
+        report, files = write_report(result.plan, result.folder)
     print_run_result(result, report, files, "measured", as_json)
 
 
@@ -69,14 +70,3 @@ def device_of_plan(folder: Path) -> str:
 
     plan = read_plan(folder)
     return str(plan["device"]) if plan else "cpu"
-
-
-def parse_metric_labels(text: str) -> tuple[str, ...]:
-    """Parses metrics separated by commas; commas within parentheses separate settings."""
-    from ganbench.evaluation.metrics import METRICS
-    from ganbench.registry import split_specs
-
-    given = split_specs(text)
-    for part in given:
-        METRICS.make(part)
-    return tuple(map(METRICS.label, given))

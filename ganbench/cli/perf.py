@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ganbench.analysis.verdicts import CommandVerdict, ComparisonVerdict
+from ganbench.counts import count_of, list_first
 from ganbench.errors import install_command
 from ganbench.files import temporary_folder
 
@@ -20,6 +21,7 @@ from .verdict_output import append_text, report_write_errors, save_verdict
 
 # Alternated on one core, pairs differ by a few percent, so that few pairs find a tenth.
 DEFAULT_PERF_MARGINS = {"cpu": 0.10, "cuda": 0.05}
+MAX_NAMED = 3
 MAX_COUNTING_SECONDS = 300.0  # for instructions, unless --instructions is given
 
 Version = "A git revision or a folder."
@@ -187,14 +189,12 @@ def verdict_and_reason(report: Any, allow_missing: bool) -> tuple[CommandVerdict
     if missing:
         return (
             CommandVerdict.CANNOT_DECIDE,
-            f"Cannot decide: {missing} benchmarks are missing on the head; see --allow-missing.",
+            f"Cannot decide: the head lacks {count_of(missing, 'benchmark')}; see --allow-missing.",
         )
     if report.broken_benchmarks:
-        names = ", ".join(c.benchmark for c in report.broken_benchmarks[:3])
-        return (
-            CommandVerdict.CANNOT_DECIDE,
-            f"Cannot decide: {len(report.broken_benchmarks)} gave no ratio: {names}.",
-        )
+        broken = [c.benchmark for c in report.broken_benchmarks]
+        count, names = count_of(len(broken), "benchmark"), ", ".join(list_first(broken, MAX_NAMED))
+        return CommandVerdict.CANNOT_DECIDE, f"Cannot decide: {count} without a ratio: {names}."
     if report.is_empty:
         return CommandVerdict.CANNOT_DECIDE, "Cannot decide: no benchmark was decided."
     return CommandVerdict.PASSED, "Not regressed."

@@ -48,8 +48,6 @@ def read_frame(suite: str, results: Path) -> Any:
         return load(folder)
     except FileNotFoundError:
         fail(no_run_sentence(suite, folder))
-    except ValueError as error:  # of a table that pandas cannot read
-        fail(str(error))
 
 
 def no_run_sentence(suite: str, folder: Path) -> str:

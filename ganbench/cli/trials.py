@@ -106,6 +106,8 @@ def open_store(suite: str, results: Path) -> tuple[Any, dict[str, Any]]:
         fail(no_run_sentence(suite, folder))
     if not has_store(folder):
         fail(f"no trial store beside {folder}: trials are kept only where they were trained")
+    if plan["suite"] != folder.resolve().name:
+        fail(f"{folder} has the plan of {plan['suite']}: rename the folder to {plan['suite']}")
     return Store(folder.parent), plan
 
 

@@ -14,7 +14,7 @@ from ganbench import __version__
 
 from .plan_names import short_id
 from .store import Store
-from .store_archive import list_records, list_trial_files, read_manifest_facts, write_archive
+from .store_archive import list_records, list_trial_files, make_manifest, write_archive
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def export_suites(
     floors = [path for p in protocols if (path := store.floor_path(p)).is_file()]
     suites = [plan["suite"] for plan in plans]
     own = [store.root / suite / "plan.json" for suite in suites]
-    manifest = json.dumps(read_manifest_facts(suites, __version__)).encode()
+    manifest = json.dumps(make_manifest(suites, __version__)).encode()
     paths = [*own, *floors, *(path for each in files.values() for path in each)]
     size = write_archive(target, store.root, paths, manifest)
     finished = sum((folder / "result.json") in set(each) for folder, each in files.items())

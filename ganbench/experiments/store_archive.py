@@ -189,5 +189,5 @@ def is_store_file(root: Path, path: Path) -> bool:
     return not path.is_symlink() and bool(STORE_FILE.fullmatch(path.relative_to(root).as_posix()))
 
 
-def read_manifest_facts(suites: list[str], version: str) -> dict[str, Any]:
+def make_manifest(suites: list[str], version: str) -> dict[str, Any]:
     return {"schema": ManifestRecord.newest_schema, "ganbench": version, "suites": suites}

@@ -20,7 +20,7 @@ from ganbench.analysis.leaderboard import leaderboard
 from ganbench.analysis.level_comparisons import level_comparisons
 from ganbench.analysis.metric_scale import MetricScale
 from ganbench.analysis.rates import FailureRate, failure_rates
-from ganbench.counts import count_of
+from ganbench.counts import count_of, format_threshold
 from ganbench.evaluation.metric_names import metric_display_name
 
 from .adaptive import name_correction
@@ -279,7 +279,7 @@ def effect_sentence(
                 f"(p = {format_p(effect.p)} {correction})."
             )
     size = format_effect_size(effect, scale)
-    return f"{effect.tricks} changes {outcome} by less than the margin of {100 * margin:.3g} %: {size} {where}."
+    return f"{effect.tricks} changes {outcome} by less than the margin of {format_threshold(margin)}: {size} {where}."
 
 
 def flags_sentence(flags: dict[str, int], first_point: int | None = None) -> str:

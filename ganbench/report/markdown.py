@@ -9,7 +9,7 @@ import pandas as pd
 from ganbench.analysis.detection import MIN_DOMINANT_ACCURACY
 from ganbench.analysis.leaderboard import ARM_COLUMNS, IMAGES_PER_SECOND
 from ganbench.analysis.metric_scale import metric_scale
-from ganbench.counts import format_share, join_words
+from ganbench.counts import format_share, format_threshold, join_words
 from ganbench.errors import escape_control_characters
 from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.experiments.plan_names import join_names
@@ -84,7 +84,7 @@ def describe_numbers(plan: dict[str, Any], data: str) -> list[str]:
         "as if they were generated. *theory*: the expected score of a perfect generator, if real examples "
         "are independent. *untrained*: a variant's generator before its first step. *flags*, with "
         "the number of seeds: *collapsed*, modes or recall ended below "
-        f"{format_share(plan['analysis']['collapse'])} of the floor's value, also if the generator never "
+        f"{format_threshold(plan['analysis']['collapse'])} of the floor's value, also if the generator never "
         "learned; *oscillating*, the mean score of generated "
         f"images cycles; *dominated*, the discriminator ranks {format_share(MIN_DOMINANT_ACCURACY)} of "
         "real-fake pairs correctly until the end."

@@ -16,7 +16,7 @@ from rich.table import Table
 from ganbench.analysis.verdicts import CommandVerdict, ComparisonVerdict
 from ganbench.ci.history.records import HistoryEntry, MeasuredAt
 from ganbench.ci.verdict_records import PerfRecord
-from ganbench.counts import count_of, format_share
+from ganbench.counts import count_of, format_share, format_threshold
 from ganbench.report.markdown import escape_markdown
 
 from .comparisons import BenchmarkComparison
@@ -105,16 +105,18 @@ def perf_sentences(report: PerfReport, rules: PerfRules, powers: dict[float, flo
     if report.refusal:
         return []
     counts = [f"{n} {name}" for name in ORDER if (n := report.count_verdicts(name))]
-    sentences = [f"{len(report.comparisons)} benchmarks: {', '.join(counts) or 'none'}."]
+    sentences = [
+        f"{count_of(len(report.comparisons), 'benchmark')}: {', '.join(counts) or 'none'}."
+    ]
     still = sum(not is_notable(c) for c in report.comparisons)
     sentences += [f"Unchanged and not shown: {count_of(still, 'exact number')}."] if still else []
     if powers:
         chances = ", ".join(
-            f"{format_share(p)} for a slowdown of {format_share(slow)}"
+            f"{format_share(p)} for a slowdown of {format_threshold(slow)}"
             for slow, p in powers.items()
         )
         sentences += [
-            f"Probability of detecting a slower benchmark, at a margin of {format_share(rules.margin)}"
+            f"Probability of detecting a slower benchmark, at a margin of {format_threshold(rules.margin)}"
             f" and with this noise: {chances} (the median of {len(report.ratios)} benchmarks)."
         ]
     if not is_on_gpu(report) and report.ratios:
