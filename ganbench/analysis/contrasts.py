@@ -84,12 +84,15 @@ class Estimate:
         """
         if not self.error > 0:
             return math.nan
-        bound = float(stats.t.ppf(1 - (1 - CONFIDENCE_LEVEL) / (2 * family), self.freedom))
+        level = (1 - CONFIDENCE_LEVEL) / (2 * family)
+        return self.error * detectable_size(self.freedom, level, TEST_POWER)
 
-        def short(size: float) -> float:
-            return float(stats.nct.sf(bound, self.freedom, size)) - TEST_POWER
 
-        return self.error * float(optimize.brentq(short, 0, 20 * bound))
+def detectable_size(freedom: float, level: float, power: float) -> float:
+    """Returns the change, in standard errors, that a one-sided t test at a level detects with a power."""
+    bound = float(stats.t.ppf(1 - level, freedom))
+    found = optimize.brentq(lambda size: stats.nct.sf(bound, freedom, size) - power, 0, 20 * bound)
+    return float(found)
 
 
 def cell_tables(values: pd.DataFrame, transform: str) -> Iterator[tuple[Cell, pd.DataFrame]]:

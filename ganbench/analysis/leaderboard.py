@@ -15,8 +15,7 @@ from .looks import count_looks
 from .metric_scale import metric_scale
 from .rank_interval import intervals_of_pairs, separable_pairs
 from .rates import wilson_interval
-from .rows import ARM_COLUMNS as ARM_COLUMNS  # imported from here by the reports
-from .rows import refuse_mixed_protocols, without_attributes
+from .rows import ARM_COLUMNS, refuse_mixed_protocols, without_attributes
 from .sequential import equal_share
 
 IMAGES_PER_SECOND = "train_images_per_second"

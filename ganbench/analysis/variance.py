@@ -176,7 +176,8 @@ def seeds_needed(
     Without it, the arms are independent. The computation is exact, with the noncentral t distribution. Raises
     ValueError if no number of seeds suffices.
     """
-    if not (sd >= 0 and 0 < change != 1 and 0 < level < 1 and 0 < power < 1):
+    has_answer = 0 <= sd < math.inf and 0 < change != 1 and -1 <= (correlation or 0) <= 1
+    if not (has_answer and 0 < level < 1 and 0 < power < 1):
         raise ValueError(
             f"no number of seeds shows a change by {change} at sd {sd}, level {level}, {power=}"
         )

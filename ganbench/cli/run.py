@@ -9,6 +9,7 @@ import typer
 
 from ganbench.counts import count_of
 from ganbench.devices import usable_cpus
+from ganbench.experiments.plan_names import TRAINED_OUTCOMES
 
 from .base import INTERRUPTED, app, err, fail, out
 from .interruption import command_without_deadline, this_command
@@ -183,7 +184,7 @@ def count_finished(prepared: Any) -> str:
     """Returns ` after 2 of 34 trials`, or nothing for a run that has not begun."""
     if prepared is None:
         return ""
-    done = sum(status.state in ("done", "diverged") for status in prepared.statuses)
+    done = sum(status.state in TRAINED_OUTCOMES for status in prepared.statuses)
     total = count_of(len(prepared.statuses) + prepared.finished_before, "trial")
     return f" after {done + prepared.finished_before:,} of {total}"
 

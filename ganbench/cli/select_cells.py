@@ -52,7 +52,7 @@ def select_rows_by_words(suite: str, cell: str, results: Path) -> Any:
 
 def select_rows_by_rank(frame: Any, rank: int, suite: str) -> Any:
     """Returns the rows of the cells with a rank, of each data set, or ends the program."""
-    from ganbench.analysis.leaderboard import ARM_COLUMNS
+    from ganbench.analysis.rows import ARM_COLUMNS
 
     board = ranked_cells(frame, suite)
     chosen = board[board["rank"].eq(rank)]

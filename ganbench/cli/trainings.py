@@ -9,7 +9,7 @@ import typer
 
 from ganbench.counts import count_of
 from ganbench.devices import usable_cpus
-from ganbench.experiments.plan_names import short_id
+from ganbench.experiments.plan_names import TRAINED_OUTCOMES, short_id
 from ganbench.experiments.suite_files import find_suite_file
 
 from .base import FAILED, err, out
@@ -60,7 +60,7 @@ def print_run_result(
 
 def count_work(result: Any, verb: str) -> str:
     """Returns `4 trials trained, 2 measured, 3 kept`."""
-    done = sum(s.state in ("done", "diverged") for s in result.statuses)
+    done = sum(s.state in TRAINED_OUTCOMES for s in result.statuses)
     measured = min(result.trained_before, done)
     counts = [(done - measured, verb), (measured, "measured")]
     (first, name), *others = [each for each in counts if each[0]] or [(0, verb)]

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ganbench.counts import count_of, format_share, list_first
-from ganbench.experiments.plan_names import short_id
+from ganbench.experiments.plan_names import TRAINED_OUTCOMES, short_id
 from ganbench.experiments.suite_files import find_suite_file
 
 from .base import app, fail, out
@@ -234,7 +234,7 @@ def continue_command(
     if state == "running":
         where = results_option(results)
         return shlex.join(["ganbench", "logs", suite_of_run(suite), trial, "--follow", *where])
-    again = ["--from-scratch"] if state in ("done", "diverged") else []
+    again = ["--from-scratch"] if state in TRAINED_OUTCOMES else []
     return run_command(suite, plan, results, "--only", trial, *again)
 
 

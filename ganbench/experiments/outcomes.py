@@ -8,7 +8,7 @@ from typing import Any
 from ganbench.files import read_each
 
 from .monitoring.trial_progress import format_trial_label
-from .plan_names import LOST_OUTCOMES, short_id
+from .plan_names import LOST_OUTCOMES, TRAINED_OUTCOMES, short_id
 from .running_trials import RunningTrial, read_running_trial
 from .store import CHECKPOINT_NAMES, Store, TrialFolder
 
@@ -60,7 +60,7 @@ class TrialSummary:
 
     @property
     def is_finished(self) -> bool:
-        return self.outcome in ("done", "diverged")
+        return self.outcome in TRAINED_OUTCOMES
 
 
 def read_floors(plan: dict[str, Any], store: Store) -> dict[str, dict[str, Any]]:

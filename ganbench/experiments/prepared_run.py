@@ -12,6 +12,7 @@ from ganbench.experiments.monitoring.watch import announce_run
 
 from .deadline import Deadline
 from .durations import parse_seconds
+from .plan_names import TRAINED_OUTCOMES
 from .run_trial import is_finished
 from .store import Store
 from .suite import LimitsConfig, Suite
@@ -133,7 +134,7 @@ def execute_jobs(
     seconds = TrialLimits(parse_seconds(limits.wall), parse_seconds(limits.stall))
     executor.run(statuses, seconds, on_progress)
     for status in statuses:
-        if status.state in ("done", "diverged") and not status.job.folder.result_path.exists():
+        if status.state in TRAINED_OUTCOMES and not status.job.folder.result_path.exists():
             status.state, status.reason = "failed", DELETED
 
 

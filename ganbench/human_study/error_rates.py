@@ -19,7 +19,7 @@ from scipy import stats
 
 from ganbench.analysis.agreement import krippendorff_alpha
 from ganbench.analysis.intervals import CONFIDENCE_LEVEL
-from ganbench.analysis.leaderboard import ARM_COLUMNS
+from ganbench.analysis.rows import ARM_COLUMNS
 from ganbench.files import CorruptFile, read_json
 
 from .answers import RaterSession

@@ -6,7 +6,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from ganbench.analysis.leaderboard import ARM_COLUMNS
+from ganbench.analysis.rows import ARM_COLUMNS
 from ganbench.counts import format_share
 
 HUMAN_ERROR_MEANING = (

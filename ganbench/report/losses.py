@@ -12,8 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ganbench.analysis.leaderboard import ARM_COLUMNS
-from ganbench.analysis.rows import without_attributes
+from ganbench.analysis.rows import ARM_COLUMNS, without_attributes
 from ganbench.experiments.store import Store
 from ganbench.files import CorruptFile, write_bytes
 

@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 
 from ganbench.analysis.detection import MIN_DOMINANT_ACCURACY
-from ganbench.analysis.leaderboard import ARM_COLUMNS, IMAGES_PER_SECOND
+from ganbench.analysis.leaderboard import IMAGES_PER_SECOND
 from ganbench.analysis.metric_scale import metric_scale
+from ganbench.analysis.rows import ARM_COLUMNS
 from ganbench.counts import format_share, format_threshold, join_words
 from ganbench.errors import escape_control_characters
 from ganbench.evaluation.metric_names import metric_display_name

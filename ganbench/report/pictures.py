@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from ganbench.analysis.leaderboard import ARM_COLUMNS
-from ganbench.analysis.rows import without_attributes
+from ganbench.analysis.rows import ARM_COLUMNS, without_attributes
+from ganbench.experiments.plan_names import TRAINED_OUTCOMES
 from ganbench.experiments.store import Store
 from ganbench.files import write_bytes
 from ganbench.report.figures.base import file_name_of
@@ -37,7 +37,7 @@ def copy_pictures(frame: pd.DataFrame, folder: Path, store: Store) -> None:
 def ended_trials(frame: pd.DataFrame) -> pd.DataFrame:
     """Returns one row per finished or diverged trial; the finished ones come first."""
     rows = without_attributes(frame)
-    rows = rows[rows["outcome"].isin(["done", "diverged"]) & rows["trial"].notna()]
+    rows = rows[rows["outcome"].isin(TRAINED_OUTCOMES) & rows["trial"].notna()]
     trials = rows.drop_duplicates(["role", *ARM_COLUMNS, "seed"])
     return trials.loc[trials["outcome"].ne("done").sort_values(kind="stable").index]
 

@@ -4,8 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from ganbench.analysis.leaderboard import ARM_COLUMNS
-from ganbench.analysis.rows import without_attributes
+from ganbench.analysis.rows import ARM_COLUMNS, without_attributes
 
 
 def seed_values(frame: pd.DataFrame) -> dict[tuple[Any, ...], list[float]]:

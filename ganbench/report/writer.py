@@ -11,8 +11,7 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
-from ganbench.analysis.leaderboard import ARM_COLUMNS
-from ganbench.analysis.rows import collect_rows, save_rows
+from ganbench.analysis.rows import ARM_COLUMNS, collect_rows, save_rows
 from ganbench.experiments.store import Store
 from ganbench.files import write_bytes
 from ganbench.report.figures import write_figures

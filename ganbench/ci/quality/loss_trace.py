@@ -55,7 +55,8 @@ def record_trace(trial: Trial, metrics: tuple[str, ...], protocol: str) -> LossT
     for _ in range(TRACE_STEPS):
         trainer.train_step()
     logs, sources = read_terms(trainer.logs), evaluator.split.held_out
-    losses = {name: [finite_or_none(log.get(name)) for log in logs] for log in logs for name in log}
+    names = dict.fromkeys(name for log in logs for name in log)
+    losses = {name: [finite_or_none(log.get(name)) for log in logs] for name in names}
     fakes = draw_samples_of_task(
         trainer.task, trainer.sampling_generators(), sources, streams, "evaluation"
     )

@@ -8,9 +8,9 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from scipy import optimize, stats
+from scipy import stats
 
-from ganbench.analysis.contrasts import satterthwaite_freedom
+from ganbench.analysis.contrasts import detectable_size, satterthwaite_freedom
 from ganbench.analysis.metric_scale import MetricScale
 
 from .hypothesis_tests import CellTrainings, comparable_values
@@ -94,17 +94,7 @@ def smallest_detected(
     if spread == 0:
         return margin
     error = spread * math.sqrt(1 / before + 1 / after)
-
-    def short(size: float) -> float:
-        return (
-            detection_probability(margin + size * error, spread, before, after, margin, level)
-            - wanted
-        )
-
-    largest = 8.0
-    while short(largest) < 0:
-        largest *= 2
-    return margin + error * float(optimize.brentq(short, 0, largest))
+    return margin + error * detectable_size(shared_freedom(before, after), level, wanted)
 
 
 def detectable_failures(baseline: Iterable[CellTrainings], after: int, level: float) -> int | None:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from ganbench.analysis.factors import NO_TRICK
-from ganbench.analysis.leaderboard import ARM_COLUMNS
+from ganbench.analysis.rows import ARM_COLUMNS
 from ganbench.counts import format_signed
 from ganbench.files import write_bytes
 from ganbench.report.arm_names import ArmNamer

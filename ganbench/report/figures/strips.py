@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ganbench.analysis.leaderboard import ARM_COLUMNS
 from ganbench.analysis.metric_scale import metric_scale
+from ganbench.analysis.rows import ARM_COLUMNS
 from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.report.arm_names import ArmNamer
 from ganbench.report.seeds import seed_values

@@ -9,9 +9,8 @@ from typing import Any
 import pandas as pd
 
 from ganbench.analysis.contrasts import CELL_COLUMNS
-from ganbench.analysis.leaderboard import ARM_COLUMNS
 from ganbench.analysis.metric_scale import metric_scale
-from ganbench.analysis.rows import without_attributes
+from ganbench.analysis.rows import ARM_COLUMNS, without_attributes
 from ganbench.report.arm_names import ArmNamer
 
 from .plots import metric_title

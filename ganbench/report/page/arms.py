@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ganbench.analysis.leaderboard import ARM_COLUMNS
-from ganbench.analysis.rows import flags_of, without_attributes
+from ganbench.analysis.rows import ARM_COLUMNS, flags_of, without_attributes
 from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.report.arm_names import ArmNamer
 from ganbench.report.curves import LearningCurves

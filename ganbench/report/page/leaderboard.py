@@ -7,9 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from ganbench.analysis.leaderboard import ARM_COLUMNS, IMAGES_PER_SECOND
+from ganbench.analysis.leaderboard import IMAGES_PER_SECOND
 from ganbench.analysis.metric_scale import metric_scale
 from ganbench.analysis.rank_interval import format_rank_interval
+from ganbench.analysis.rows import ARM_COLUMNS
 from ganbench.counts import format_signed
 from ganbench.report.arm_names import ArmNamer
 from ganbench.report.format_number import (

@@ -6,8 +6,8 @@ import pandas as pd
 
 from ganbench.analysis.coverage import TrickCoverage
 from ganbench.analysis.effects import Effect
-from ganbench.analysis.leaderboard import ARM_COLUMNS
 from ganbench.analysis.metric_scale import MetricScale
+from ganbench.analysis.rows import ARM_COLUMNS
 from ganbench.report.adaptive import describe_seeds
 from ganbench.report.answer import MAX_NAMED_TRICKS, PLACES, PREPOSITIONS, by_size, describe_pooling
 from ganbench.report.arm_names import shorten_names

@@ -314,10 +314,17 @@ def test_small_changes_follow_normal_approximation():
     assert seeds_needed(0.5, 1.002) == pytest.approx(expected, rel=1e-3)
 
 
-@pytest.mark.parametrize(("sd", "change"), [(0.1, 1.0), (0.1, 0.0), (0.1, -1), (math.nan, 0.9)])
+@pytest.mark.parametrize(
+    ("sd", "change"), [(0.1, 1.0), (0.1, 0.0), (0.1, -1), (math.nan, 0.9), (math.inf, 0.9)]
+)
 def test_undetectable_change_raises(sd, change):
     with pytest.raises(ValueError, match="no number of seeds shows"):
         seeds_needed(sd, change)
+
+
+def test_undefined_correlation_raises():
+    with pytest.raises(ValueError, match="no number of seeds shows"):
+        seeds_needed(0.1, 0.9, correlation=math.nan)
 
 
 def test_seeds_table_uses_own_spread():
