@@ -4,11 +4,11 @@ The module also computes interquartile means and probabilities of improvement (A
 Trainings that diverged or failed count as infinitely bad everywhere. Trainings that were not run, are
 not applicable, or could not be measured are left out.
 
-The 95 % intervals come from a bootstrap over the seeds of each arm in each cell. It draws n - 1 of n
-seeds (McCarthy and Snowden, 1985). Drawing n would make errors too small by a factor of sqrt((n - 1) / n),
-which matters for few seeds. Coverage is nominal over many cells. For a single cell of three seeds it may
-be as low as 80 %. The bootstrap does not remove noise that arms share through a seed, so intervals are
-wide rather than narrow. The best arm of a cell is taken as known.
+The 95 % intervals come from a bootstrap over the seeds of each network, which its cells and arms share. It
+draws n - 1 of n seeds (McCarthy and Snowden, 1985). Drawing n would make errors too small by a factor of
+sqrt((n - 1) / n), which matters for few seeds. An interval is the estimate plus and minus t standard errors,
+with as many degrees of freedom as the seeds of all networks have. In simulations it covers 93 % or more, and
+88 % or more with three seeds of one network. The best arm of a cell is taken as known.
 """
 
 import math
@@ -22,7 +22,7 @@ from scipy import stats
 
 from ganbench.experiments.plan_names import LOST_OUTCOMES
 
-from .contrasts import CELL_COLUMNS
+from .contrasts import CELL_COLUMNS, NETWORK_COLUMNS
 from .effects import outcome_rows
 from .factors import NO_TRICK
 from .intervals import CONFIDENCE_LEVEL
@@ -137,6 +137,18 @@ class ComparedArms:
     @property
     def lost(self) -> NDArray[np.int64]:
         return np.asarray(np.isneginf(self.scores).sum(axis=1), dtype=np.int64)
+
+    @property
+    def networks(self) -> NDArray[np.int64]:
+        """The number of each row's network; rows with the same one share seeds."""
+        groups = self.names.groupby(CELL_COLUMNS[:NETWORK_COLUMNS], dropna=False, sort=False)
+        return np.asarray(groups.ngroup(), dtype=np.int64)
+
+    def seeds_of_networks(self, rows: Rows, others: Rows) -> NDArray[np.int64]:
+        """Returns the seeds of each network that all its compared rows have; they are independent."""
+        smaller = np.minimum(self.sizes[rows], self.sizes[others])
+        networks = self.networks[rows]
+        return np.array([smaller[networks == each].min() for each in np.unique(networks)])
 
     def rows_with_tricks(self, tricks: str) -> Rows:
         return np.flatnonzero(self.names["tricks"] == tricks)
@@ -255,12 +267,12 @@ def profile_shares(
     """Computes the share of an arm's trainings within each factor."""
     behind = -lead_over_mean(arms, rows, best[rows], weights)
     parts = flatten_weights(weights[:, rows])
-    count, several = int(arms.sizes[rows].sum()), has_repeats(arms, rows, best[rows])
+    count, seeds = int(arms.sizes[rows].sum()), arms.seeds_of_networks(rows, best[rows])
     means = []
     for margin in reach[rows].T:
         within = behind <= np.repeat(margin, arms.scores.shape[1])
         share = np.einsum("bt,bt->b", parts, within) / count
-        low, high = profile_share_interval(share, count, several)
+        low, high = profile_share_interval(share, seeds)
         means.append({"share": share[0], "low": low, "high": high, "trainings": count})
     return means
 
@@ -274,8 +286,7 @@ def win_probability_entry(
     pairs = arms.sizes[rows] * arms.sizes[nones]
     wins = np.einsum("brs,rst,brt->br", weights[:, rows], better, weights[:, nones], optimize=True)
     share = (wins / pairs).mean(axis=1)
-    apart = len(rows) * int(np.minimum(arms.sizes[rows], arms.sizes[nones]).min())
-    low, high = profile_share_interval(share, apart, has_repeats(arms, rows, nones))
+    low, high = profile_share_interval(share, arms.seeds_of_networks(rows, nones))
     counts = {"cells": len(rows), "trainings": int(arms.sizes[rows].sum())}
     return {"probability": share[0], "low": low, "high": high, **counts}
 
@@ -286,7 +297,7 @@ def interquartile_gain_entry(
     """Computes the interquartile gain of an arm over the arm without tricks."""
     leads = lead_over_mean(arms, rows, nones[rows], weights)
     gains = trimmed_means(leads, flatten_weights(weights[:, rows]))
-    ends = profile_mean_interval(gains, has_repeats(arms, rows, nones[rows]))
+    ends = profile_mean_interval(gains, arms.seeds_of_networks(rows, nones[rows]))
     iqm = gains[0] if np.isfinite(gains[0]) else math.nan
     counts = {"failed": int(arms.lost[rows].sum()), "trainings": int(arms.sizes[rows].sum())}
     numbers = np.exp([iqm, *ends]) if log else [iqm, *ends]
@@ -315,12 +326,14 @@ def bootstrap_weights(arms: ComparedArms, rng: Random, resamples: int) -> Number
     """Returns the weight of each training, first without and then with resampling.
 
     Of n trainings, n - 1 are drawn, and each counts n / (n - 1). A single training always counts 1. Missing
-    trainings have weight 0. Shape: [1 + resamples, rows, seeds]
+    trainings have weight 0. All rows of a network draw the same seeds. Shape: [1 + resamples, rows, seeds]
     """
     random, sizes, seeds = np.random.default_rng(rng), arms.sizes, arms.scores.shape[1]
+    networks = arms.networks
     counts = np.zeros((1 + resamples, len(sizes), seeds), dtype=np.int16)
     for turn in range(seeds - 1):
-        drawn = (random.random(counts.shape[:2]) * sizes).astype(np.int16)
+        places = random.random((1 + resamples, networks.max(initial=-1) + 1))
+        drawn = (places[:, networks] * sizes).astype(np.int16)
         drawn[:, sizes - 1 <= turn] = -1
         counts += drawn[:, :, None] == np.arange(seeds, dtype=np.int16)
     weights = counts * (sizes / np.maximum(sizes - 1, 1))[:, None]
@@ -335,48 +348,45 @@ def flatten_weights(weights: Numbers) -> Numbers:
     return weights.reshape(len(weights), -1)
 
 
-def has_repeats(arms: ComparedArms, rows: Rows, others: Rows) -> bool:
-    """Returns whether each arm has several trainings.
-
-    A single training gives no estimate of the error.
-    """
-    return bool((arms.sizes[rows] > 1).all() and (arms.sizes[others] > 1).all())
-
-
-def profile_share_interval(shares: Numbers, count: int, several: bool) -> tuple[float, float]:
-    """Computes the interval of a share of `count` independent trainings.
+def profile_share_interval(shares: Numbers, seeds: NDArray[np.int64]) -> tuple[float, float]:
+    """Computes the interval of a share from the seeds of each network.
 
     `shares` holds the share itself, then its resamples. If all resamples are equal, as for shares of 0 or 1,
-    the interval is Clopper and Pearson's (1934). The same holds if an arm has a single training. Clopper and
-    Pearson's interval is wide for trainings of several cells.
+    the interval is Clopper and Pearson's (1934), with each seed of a network as one training. The same holds
+    if an arm has a single training, which gives no estimate of the error.
     """
-    if several and np.ptp(shares[1:]) > PROFILE_TOLERANCE:
-        return resampled_bounds(shares[1:])
-    hits, tail = shares[0] * count, (1 - CONFIDENCE_LEVEL) / 2
+    if seeds.min() > 1 and np.ptp(shares[1:]) > PROFILE_TOLERANCE:
+        low, high = resampled_bounds(shares, seeds)
+        return max(low, 0.0), min(high, 1.0)
+    count, tail = int(seeds.sum()), (1 - CONFIDENCE_LEVEL) / 2
+    hits = shares[0] * count
     low = float(stats.beta.ppf(tail, hits, count - hits + 1)) if hits > PROFILE_TOLERANCE else 0.0
     misses = count - hits
     high = float(stats.beta.isf(tail, hits + 1, misses)) if misses > PROFILE_TOLERANCE else 1.0
     return low, high
 
 
-def profile_mean_interval(means: Numbers, several: bool) -> tuple[float, float]:
+def profile_mean_interval(means: Numbers, seeds: NDArray[np.int64]) -> tuple[float, float]:
     """Computes the interval of a mean from its resamples.
 
     It is NaN for single trainings, for equal resamples, and for a mean that is not finite.
     """
-    if not several or not np.isfinite(means[0]):
+    if seeds.min() < 2 or not np.isfinite(means[0]):
         return math.nan, math.nan
     resampled = means[1:]
     if not resampled.max() > resampled.min() + PROFILE_TOLERANCE:
         return math.nan, math.nan
-    return resampled_bounds(resampled)
+    return resampled_bounds(means, seeds)
 
 
-def resampled_bounds(resampled: Numbers) -> tuple[float, float]:
-    """Returns the quantiles that enclose 95 % of the resamples.
+def resampled_bounds(values: Numbers, seeds: NDArray[np.int64]) -> tuple[float, float]:
+    """Returns the estimate, which `values` begins with, plus and minus t standard errors of the resamples.
 
-    The bounds are values that occurred, because some may be infinite.
+    If lost trainings make some resamples infinite, the bounds are the quantiles that enclose 95 % of them.
     """
     tails = [(1 - CONFIDENCE_LEVEL) / 2, (1 + CONFIDENCE_LEVEL) / 2]
-    low, high = np.quantile(resampled, tails, method="inverted_cdf")
+    if np.isfinite(values).all():
+        low, high = values[0] + stats.t.ppf(tails, (seeds - 1).sum()) * values[1:].std()
+    else:
+        low, high = np.quantile(values[1:], tails, method="inverted_cdf")
     return float(low), float(high)

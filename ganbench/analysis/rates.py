@@ -1,8 +1,9 @@
 """Rates of failures and collapses with each trick, compared with no trick.
 
-Shares have Wilson's intervals (1927). A trick is compared with the trainings of the same cell and seed
-without tricks in McNemar's exact test (1947). Among pairs with different results, the test compares
-how many ended badly with the trick and without it.
+Trainings of one network with one seed begin with the same weights, so they count as one. Shares have
+Wilson's intervals (1927) for as many trainings as networks have seeds. A trick is compared with the trainings
+of the same cell and seed without tricks in an exact sign test. Each seed of a network is a sign: whether more
+trainings ended badly with the trick or without it. With one cell per network this is McNemar's test (1947).
 """
 
 import math
@@ -14,11 +15,13 @@ from scipy import stats
 
 from ganbench.experiments.plan_names import ENDED_OUTCOMES
 
-from .contrasts import CELL_COLUMNS, holm_correct
+from .contrasts import CELL_COLUMNS, NETWORK_COLUMNS, holm_correct
 from .factors import NO_TRICK
 from .intervals import CONFIDENCE_LEVEL
 from .looks import count_looks
 from .rows import without_attributes
+
+NETWORK_SEED = [*CELL_COLUMNS[:NETWORK_COLUMNS], "seed"]  # trainings with the same initial weights
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class FailureRate:
     high: float
     more: int  # pairs that went wrong with the trick only
     fewer: int  # pairs that went wrong without the trick only
-    p: float  # two-sided, Holm-corrected over all arms; NaN if no pair differs
+    p: float  # two-sided over seeds of networks, Holm-corrected over all arms; NaN if no seed differs
 
 
 def failure_rates(frame: pd.DataFrame) -> list[FailureRate]:
@@ -74,9 +77,15 @@ def rates_of(what: str, trainings: pd.DataFrame, looks: int = 1) -> list[Failure
 def make_rate(name: str, what: str, trainings: pd.DataFrame) -> FailureRate:
     own = trainings[trainings["tricks"] == name]
     count, total = int(own[what].sum()), len(own)
-    low, high = wilson_interval(count, total)
-    more, fewer = count_discordant(own, trainings[trainings["tricks"] == NO_TRICK], what)
-    p = float(stats.binomtest(more, more + fewer).pvalue) if more + fewer else math.nan
+    low, high = clustered_wilson_interval(count / total, len(own.drop_duplicates(NETWORK_SEED)))
+    pairs = own.merge(
+        trainings[trainings["tricks"] == NO_TRICK],
+        on=[*CELL_COLUMNS, "seed"],
+        suffixes=("", " none"),
+    )
+    change = pairs[what].astype(int) - pairs[f"{what} none"].astype(int)
+    more, fewer = count_signs(change)
+    p = sign_test(*count_signs(change.groupby([pairs[name] for name in NETWORK_SEED]).sum()))
     return FailureRate(
         tricks=name,
         what=what,
@@ -94,12 +103,25 @@ def make_rate(name: str, what: str, trainings: pd.DataFrame) -> FailureRate:
 @lru_cache(maxsize=1024)  # a large suite asks thousands of times for the same few counts
 def wilson_interval(count: int, total: int) -> tuple[float, float]:
     """Computes Wilson's interval of a share at the confidence level of all analyses."""
-    interval = stats.binomtest(count, total).proportion_ci(CONFIDENCE_LEVEL, method="wilson")
-    return float(interval.low), float(interval.high)
+    return clustered_wilson_interval(count / total, total)
 
 
-def count_discordant(own: pd.DataFrame, none: pd.DataFrame, what: str) -> tuple[int, int]:
-    """Counts the cells and seeds that failed only with the trick, and only without it."""
-    both = own.merge(none, on=[*CELL_COLUMNS, "seed"], suffixes=("", " none"))
-    with_trick, with_none = both[what], both[f"{what} none"]
-    return int((with_trick & ~with_none).sum()), int((~with_trick & with_none).sum())
+def clustered_wilson_interval(share: float, count: float) -> tuple[float, float]:
+    """Computes Wilson's interval of a share.
+
+    `count` is the number of independent observations, and need not be an integer.
+    """
+    z2 = stats.norm.ppf((1 + CONFIDENCE_LEVEL) / 2) ** 2
+    middle = (share + z2 / (2 * count)) / (1 + z2 / count)
+    half = math.sqrt(z2 * (share * (1 - share) / count + z2 / (4 * count**2))) / (1 + z2 / count)
+    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
+
+
+def count_signs(changes: "pd.Series[int]") -> tuple[int, int]:
+    """Counts the positive and the negative changes."""
+    return int((changes > 0).sum()), int((changes < 0).sum())
+
+
+def sign_test(more: int, fewer: int) -> float:
+    """Computes the two-sided p-value of equally probable signs; NaN without any."""
+    return float(stats.binomtest(more, more + fewer).pvalue) if more + fewer else math.nan

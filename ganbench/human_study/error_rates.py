@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from ganbench.analysis.agreement import krippendorff_alpha
-from ganbench.analysis.intervals import CONFIDENCE_LEVEL
+from ganbench.analysis.rates import clustered_wilson_interval
 from ganbench.analysis.rows import ARM_COLUMNS
 from ganbench.files import CorruptFile, read_json
 
@@ -161,17 +160,6 @@ def correct_variance(variance: float, clusters: int) -> float:
     A single cluster gives no estimate, so its variance is 0.
     """
     return variance * clusters / (clusters - 1) if clusters > 1 else 0.0
-
-
-def clustered_wilson_interval(share: float, count: float) -> tuple[float, float]:
-    """Computes Wilson's interval of a share.
-
-    `count` is the number of independent judgements, and need not be an integer.
-    """
-    z2 = stats.norm.ppf((1 + CONFIDENCE_LEVEL) / 2) ** 2
-    middle = (share + z2 / (2 * count)) / (1 + z2 / count)
-    half = math.sqrt(z2 * (share * (1 - share) / count + z2 / (4 * count**2))) / (1 + z2 / count)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def rater_agreement(key: Key, sessions: Sequence[RaterSession]) -> float:

@@ -69,7 +69,7 @@ ANALYSES = (
         "improvement",
         "Probability of improvement",
         "The probability that a training with the trick ends better than one without it on the same background. "
-        "Ties count half, and a failure is worse than any value. Intervals: stratified bootstrap over seeds.",
+        "Ties count half, and a failure is worse than any value. Intervals: bootstrap over the seeds of each network.",
         improvement_probabilities,
         name_backgrounds,
     ),

@@ -26,8 +26,8 @@ MORE_TABLES = (  # name, title and note of the tables of effects
     (
         "rates",
         "Failures and collapses",
-        "Shares of all ended trainings, with Wilson's 95 % intervals. p comes from McNemar's exact test after "
-        "Holm's correction.",
+        "Shares of all ended trainings, with Wilson's 95 % intervals. Each seed of a network counts once. p comes "
+        "from an exact sign test over these seeds after Holm's correction.",
     ),
 )
 

@@ -171,6 +171,21 @@ def test_rates_have_wilson_interval_and_mcnemar_p():
     assert (low, high) == pytest.approx((centre - half, centre + half))
 
 
+@pytest.mark.parametrize(("axis", "seeds"), [("loss", 3), ("variant", 15)])
+def test_losses_of_one_network_fail_together(axis, seeds):
+    """Trainings of a network with one seed begin with the same weights, so they count as one."""
+    rows = [
+        row(tricks, seed, value=None if tricks == "a" else 1.0, **{axis: f"level {level}"})
+        for tricks in ("none", "a")
+        for level in range(5)
+        for seed in range(3)
+    ]
+    _, a = failure_rates(frame(*rows))[:2]
+    assert (a.count, a.trainings, a.more, a.fewer) == (15, 15, 15, 0)
+    assert a.p == pytest.approx(2 * 0.5**seeds)
+    assert (a.low, a.high) == pytest.approx(wilson_interval(seeds, seeds))
+
+
 def test_collapse_is_counted_if_measured():
     rows = [row("none", s, value=1.0, collapsed=False) for s in range(3)]
     rows += [row("a", s, value=1.0, collapsed=True) for s in range(3)]

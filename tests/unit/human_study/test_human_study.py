@@ -18,6 +18,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from ganbench.analysis.agreement import krippendorff_alpha
 from ganbench.analysis.leaderboard import leaderboard
+from ganbench.analysis.rates import clustered_wilson_interval
 from ganbench.analysis.rows import load
 from ganbench.files import read_json, write_json
 from ganbench.human_study.answers import (
@@ -27,7 +28,6 @@ from ganbench.human_study.answers import (
     read_answers,
 )
 from ganbench.human_study.error_rates import (
-    clustered_wilson_interval,
     effective_judgements,
     summarize_study,
     with_human_error,
