@@ -1,16 +1,19 @@
-"""Checks, before any training, that the data of a suite admit its outcome."""
+"""Checks, before any training, that the data and tasks of a suite admit its metrics."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from ganbench.evaluation.evaluator import Evaluator, evaluator_for
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.metrics.base import REQUIREMENT_CHECKS, MetricNotApplicable
 from ganbench.evaluation.metrics.feature_set import FeatureSet
+from ganbench.gan.tasks import TASKS
+from ganbench.gan.tasks.base import Task
 
 from .suite import Suite
 from .suite_errors import SuiteError
 
-# Requirements that real examples meet or not. Others depend on the generator or on the whole data.
+# Requirements that real examples meet or not. Others depend on the task or on the whole data.
 DATA_NEEDS = {
     "features",
     "logits",
@@ -24,48 +27,72 @@ DATA_NEEDS = {
     "frames",
     "shuffled",
 }
+# Requirements that no task meets without its own version of a hook.
+TASK_HOOKS = {"truth": "conditioning", "labels": "conditioning", "returned": "translate_back"}
 FEW = 2  # examples, enough to know their kind
 
+Tasks = Mapping[str, Collection[str]]  # the specs of the tasks on each data set
 
-def require_outcome(sets: Iterable[tuple[str, str]], suite: Suite) -> None:
-    """Raises SuiteError if the outcome has no value on any of these data sets and devices."""
-    reasons = outcome_reasons(sets, suite)
+
+def require_outcome(tasks: Tasks, device: str, suite: Suite) -> None:
+    """Raises SuiteError if the outcome has no value on any of these data sets."""
+    outcome = suite.analysis.outcome
+    reasons = reasons_by_data(outcome, tasks, device, suite.protocol)
     if reasons and all(reasons.values()):
-        outcome = suite.analysis.outcome
         lines = [f"{data}: {reason}" for data, reason in reasons.items()]
         raise SuiteError(
             "\n".join([f"no data set of this suite has the outcome {outcome}:", *lines])
         )
 
 
-def outcome_notes(sets: Iterable[tuple[str, str]], suite: Suite) -> list[str]:
-    """Returns a note for each data set that has no value of the outcome."""
-    return [
-        f"{data}: no effects on {suite.analysis.outcome}, which {reason}"
-        for data, reason in outcome_reasons(sets, suite).items()
+def metric_notes(tasks: Tasks, device: str, suite: Suite) -> list[str]:
+    """Returns a note for each data set without the outcome, and for each metric that none has."""
+    outcome = suite.analysis.outcome
+    reasons = {
+        metric: reasons_by_data(metric, tasks, device, suite.protocol)
+        for metric in dict.fromkeys([outcome, *suite.metrics])
+    }
+    notes = [
+        f"{data}: no effects on {outcome}, which {reason}"
+        for data, reason in reasons.pop(outcome).items()
         if reason
     ]
+    for metric, by_data in reasons.items():
+        if by_data and all(by_data.values()):
+            notes.append(f"{metric} has no value: {'; '.join(dict.fromkeys(by_data.values()))}")
+    return notes
 
 
-def outcome_reasons(sets: Iterable[tuple[str, str]], suite: Suite) -> dict[str, str]:
-    """Returns, for each data set, why it has no value of the outcome, or an empty text."""
-    outcome, protocol = suite.analysis.outcome, suite.protocol
+def reasons_by_data(metric: str, tasks: Tasks, device: str, protocol: str) -> dict[str, str]:
+    """Returns, for each data set, why a metric has no value there, or an empty text."""
     return {
-        data: reason_against(outcome, evaluator_for(data, device, protocol))
-        for data, device in dict.fromkeys(sets)
+        data: reason_against(metric, evaluator_for(data, device, protocol), own)
+        for data, own in tasks.items()
     }
 
 
-def reason_against(metric: str, evaluator: Evaluator) -> str:
-    """Returns the requirement that the real examples do not meet, or an empty text."""
-    sample = sample_of_reals(evaluator)
+def reason_against(metric: str, evaluator: Evaluator, tasks: Collection[str] = ()) -> str:
+    """Returns the requirement that neither the real examples nor a task meets, or an empty text."""
+    real = sample_of_reals(evaluator)
+    missing = needs_without_hook(tasks)
+    fake = replace(real, labels=None) if "labels" in missing else real
     for need in METRICS.make(metric).needs:
         try:
-            if need in DATA_NEEDS:
-                REQUIREMENT_CHECKS[need](sample, sample)
+            if need in DATA_NEEDS | missing:
+                REQUIREMENT_CHECKS[need](fake, real)
         except MetricNotApplicable as reason:
             return str(reason)
     return ""
+
+
+def needs_without_hook(tasks: Collection[str]) -> set[str]:
+    """Returns the requirements of metrics that none of these tasks can meet."""
+    kinds = [type(TASKS.make(task)) for task in tasks]
+    return {
+        need
+        for need, hook in TASK_HOOKS.items()
+        if kinds and all(getattr(kind, hook) is getattr(Task, hook) for kind in kinds)
+    }
 
 
 def sample_of_reals(evaluator: Evaluator) -> FeatureSet:

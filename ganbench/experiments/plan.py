@@ -16,6 +16,7 @@ from ganbench.evaluation.protocols import PROTOCOLS
 from ganbench.evaluation.protocols.base import OWN_EXTRACTOR
 from ganbench.evaluation.protocols.record import ProtocolRecord
 from ganbench.gan.build import Incompatible, check_recipe, make_build_config, make_trick_list
+from ganbench.gan.recipe import Recipe
 from ganbench.gan.variants import resolve_variant
 from ganbench.local_files import name_files
 from ganbench.training.budget import Budget, Spent, Unit
@@ -24,7 +25,7 @@ from ganbench.training.distributable import recipe_slicing_incompatibility
 from ganbench.training.stackable import recipe_stacking_incompatibility
 
 from .cells import Cell, expand_cells
-from .outcome_check import outcome_notes, require_outcome
+from .outcome_check import Tasks, metric_notes, require_outcome
 from .plan_names import join_names
 from .provenance import versions
 from .seed_rounds import SeedRounds
@@ -86,7 +87,7 @@ def plan_trials(
     """
     budget, grid = suite.budget[profile].budget(), expand_cells(suite)[0]
     require_extractors(grid, device, suite.protocol)
-    require_outcome(((cell.data, device) for cell in grid), suite)
+    require_outcome(tasks_by_data((cell.data, cell.recipe) for cell in grid), device, suite)
     with watched_returns(cell.recipe for cell in grid):
         objections = {cell: cell_incompatibility(cell, device, budget.unit) for cell in grid}
     starts = {
@@ -187,14 +188,22 @@ def require_extractors(grid: Iterable[Cell], device: str, protocol: str) -> None
 def plan_notes(plan: Iterable[PlannedTrial], suite: Suite) -> list[str]:
     """Returns notes on files that were left out of the data, and on sets that are too small."""
     plan = list(plan)
-    sets = data_and_devices(plan)
-    notes = outcome_notes(sets, suite)
-    for data, device in sets:
+    tasks = tasks_by_data((item.trial.data, item.trial.recipe) for item in plan)
+    notes = metric_notes(tasks, plan[0].trial.device, suite) if plan else []
+    for data, device in data_and_devices(plan):
         notes += [f"{data}: {note}" for note in evaluator_for(data, device).split.notes]
         notes += small_set_notes(data, device, suite)
     if images := uneven_images(plan):
         notes.append(f"{WHOLE_STEPS}, so that arms see {images[0]:,} to {images[1]:,} images")
     return notes
+
+
+def tasks_by_data(recipes: Iterable[tuple[str, Recipe]]) -> Tasks:
+    """Returns the tasks on each data set, without repeats."""
+    tasks: dict[str, dict[str, None]] = {}
+    for data, recipe in recipes:
+        tasks.setdefault(data, {})[recipe.task] = None
+    return tasks
 
 
 def small_set_notes(data: str, device: str, suite: Suite) -> list[str]:

@@ -42,6 +42,23 @@ def test_outcome_without_data_is_refused(ganbench, path, command):
     assert not Path("results/trials").exists()
 
 
+def test_outcome_of_other_tasks_is_refused(ganbench, path):
+    changes = ("-o", "analysis.outcome=psnr", "-o", "metrics=['psnr']")
+    code, _, err = ganbench("plan", path, *changes, "--device", "cpu")
+    assert code == 2
+    assert "digits: needs the true output for each fake, which is unknown here" in err
+
+
+def test_metric_without_any_data_set_has_a_note(ganbench, path):
+    changes = ("-o", "metrics=['fid', 'fvd', 'psnr', 'high_quality']")
+    code, out, _ = ganbench("plan", path, *changes, "--device", "cpu", "--no-estimate")
+    assert code == 0
+    assert "note: fvd has no value: needs clips, not images" in out
+    assert "note: psnr has no value: needs the true output for each fake" in out
+    _, out, _ = ganbench("plan", path, *changes, "-o", "data=['digits', 'ring']", "--device", "cpu")
+    assert "high_quality has no value" not in out
+
+
 def test_data_set_without_the_outcome_has_a_note(ganbench, path):
     changes = ("-o", "analysis.outcome=high_quality", "-o", "data=['digits', 'ring']")
     code, out, _ = ganbench("plan", path, *changes, "--device", "cpu", "--no-estimate")
