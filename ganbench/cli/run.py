@@ -10,6 +10,7 @@ import typer
 from ganbench.counts import count_of
 from ganbench.devices import usable_cpus
 from ganbench.experiments.plan_names import TRAINED_OUTCOMES
+from ganbench.experiments.suite_files import find_suite_file, hash_suite_file
 
 from .base import INTERRUPTED, app, err, fail, out
 from .interruption import command_without_deadline, this_command
@@ -114,7 +115,8 @@ def run(
     named = {"--profile": profile, "--seeds": seeds, "--workers": workers}
     automatic = {"--device": device, "--executor": executor}
     options = options_of_run(overrides, named, automatic, trust)
-    request = RunRequest(declared, name, chosen, results, stale, selection, options)  # type: ignore[arg-type]
+    content = hash_suite_file(find_suite_file(suite))
+    request = RunRequest(declared, name, chosen, results, stale, selection, options, content)  # type: ignore[arg-type]
     rounds = RunInRounds(request)
     with RunProgress(console) as progress, tracking, explained_stops(rounds, deadline):
         progress.show_phase("planning and measuring floors")

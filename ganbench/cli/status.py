@@ -12,7 +12,14 @@ from ganbench.experiments.plan_names import FINISHED_OUTCOMES
 
 from .base import app, out
 from .options import DEFAULT_RESULTS, Json, Results, SuiteArgument
-from .stored_results import OUTCOME_WORDS, has_store, read_frame, results_option, suite_folder
+from .stored_results import (
+    OUTCOME_WORDS,
+    has_store,
+    note_other_suite,
+    read_frame,
+    results_option,
+    suite_folder,
+)
 from .streams import print_json
 from .trials import run_command, suite_of_run
 
@@ -133,6 +140,7 @@ def read_suite_status(suite: str, results: Path) -> Any:
 
     folder = suite_folder(suite, results)
     plan = read_plan(folder)
+    note_other_suite(suite, plan)
     has_tables = any((folder / name).exists() for name in ("results.parquet", "results.csv"))
     if plan is not None and (has_store(folder) or not has_tables):
         return read_plan_status(plan, Store(folder.parent))

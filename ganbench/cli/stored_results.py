@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from ganbench.experiments.plan_names import ARM_FIELDS, join_names
-from ganbench.experiments.suite_files import read_suite_name
+from ganbench.experiments.suite_files import find_suite_file, hash_suite_file, read_suite_name
 
-from .base import fail
+from .base import err, fail
 from .options import DEFAULT_RESULTS
 
 OUTCOME_WORDS = {  # of outcomes and states; others are words already
@@ -43,11 +43,22 @@ def read_frame(suite: str, results: Path) -> Any:
         if is_table(Path(suite)):
             return load(suite)
         content = read_plan(folder)
+        note_other_suite(suite, content)
         if content and has_store(folder) and content["suite"] == folder.resolve().name:
             return collect_rows(content, Store(folder.parent))
         return load(folder)
     except FileNotFoundError:
         fail(no_run_sentence(suite, folder))
+
+
+def note_other_suite(suite: str, plan: dict[str, Any] | None) -> None:
+    """Prints a note if a suite file is not the one that was run, or has changed since."""
+    path = find_suite_file(suite)
+    known = plan.get("suite_hash") if plan else None
+    if known and path.suffix == ".toml" and hash_suite_file(path) not in ("", known):
+        err.print_line(
+            f"note: these results are of another version of {path}: `ganbench run {suite}` applies it"
+        )
 
 
 def no_run_sentence(suite: str, folder: Path) -> str:
@@ -57,8 +68,6 @@ def no_run_sentence(suite: str, folder: Path) -> str:
     runs = [path.parent.name for path in folder.parent.glob("*/plan.json")]
     close = difflib.get_close_matches(folder.name, runs, n=1, cutoff=0.6)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    from ganbench.experiments.suite_files import find_suite_file
-
     if not find_suite_file(suite).is_file():
         return f"no run in {folder}, and no suite {suite}{hint}"
     return f"no run in {folder}: `ganbench run {suite}` makes one{hint}"

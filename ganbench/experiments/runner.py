@@ -36,6 +36,7 @@ class RunRequest:
     stale: StalePolicy = "ask"
     selection: TrialSelection = field(default_factory=TrialSelection)
     options: Sequence[str] = ()  # of the command, so that others can name the one that continues it
+    suite_hash: str = ""  # of the suite file, see `hash_suite_file`
 
     @property
     def folder(self) -> Path:
@@ -54,7 +55,7 @@ def prepare_run(request: RunRequest, rounds: SeedRounds | None = None) -> Prepar
     plan = plan_trials(suite, request.profile, request.device, rounds)
     refuse_empty_plan(plan)
     content = run_record(request, plan, rounds)
-    replaced = is_other_plan(read_plan(request.folder), content)
+    old = read_plan(request.folder)
     known = trials_in_store(request, plan, content, store)
     chosen = choose_trials(content, known, request.selection)
     jobs = jobs_of_selection(plan, known, chosen, request.selection)
@@ -72,9 +73,9 @@ def prepare_run(request: RunRequest, rounds: SeedRounds | None = None) -> Prepar
         plan=content,
         statuses=make_statuses(jobs, suite, store),
         finished_before=len(finished),
-        replaced=replaced,
+        replaced=is_other_plan(old, content),
         began=began,
-        notes=plan_notes(plan, suite),
+        notes=[*plan_notes(plan, suite), *changed_outcome_notes(old, content)],
         left_out=len(others - finished),
         trained_before=sum(store.trial_folder(job.id).result_path.exists() for job in jobs),
     )
@@ -87,6 +88,7 @@ def run_record(
     sources = use_copies(request.folder)
     content = plan_record(request.suite, request.profile, request.device, plan, rounds)
     content |= {"sources": sources} if sources else {}
+    content |= {"suite_hash": request.suite_hash} if request.suite_hash else {}
     return content | ({"options": list(request.options)} if request.options else {})
 
 
@@ -152,7 +154,19 @@ def refuse_empty_plan(plan: list[PlannedTrial]) -> None:
 
 
 def is_other_plan(old: dict[str, Any] | None, new: dict[str, Any]) -> bool:
-    """Returns whether the old plan has trials that the new one lacks."""
+    """Returns whether the old plan has trials or metrics that the new one lacks, or another analysis."""
     if old is None:
         return False
-    return not {t["trial"] for t in old["trials"]} <= {t["trial"] for t in new["trials"]}
+    trials = [{item["trial"] for item in plan["trials"]} for plan in (old, new)]
+    is_extended = trials[0] <= trials[1] and old["metrics"].keys() <= new["metrics"].keys()
+    return not is_extended or old["analysis"] != new["analysis"]
+
+
+def changed_outcome_notes(old: dict[str, Any] | None, new: dict[str, Any]) -> list[str]:
+    """Returns a note if the tables so far have another outcome, which may be known by now."""
+    if old is None or old["analysis"]["outcome"] == new["analysis"]["outcome"]:
+        return []
+    before, now = (plan["analysis"]["outcome"] for plan in (old, new))
+    return [
+        f"the outcome was {before} before, and is {now} now: effects hold if it was chosen unseen"
+    ]

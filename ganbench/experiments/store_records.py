@@ -152,6 +152,7 @@ class PlanRecord(Record):
     protocols: dict[str, ProtocolFacts]
     trials: list[PlannedItem]
     options: list[str] = Field(default=[])  # of the command that planned it
+    suite_hash: str = ""  # of the suite file
     notes: list[str] = Field(default=[])  # on data sets that are too small
     images: list[int] = Field(default=[])  # fewest and most of an arm, if they differ
 

@@ -1,6 +1,8 @@
 """Suite files by name, with their cells and trials, without importing torch."""
 
+import hashlib
 import itertools
+import json
 import math
 import re
 import tomllib
@@ -51,6 +53,20 @@ def toml_files_by_name(folders: Sequence[Path]) -> dict[str, Path]:
     """Returns the TOML files of folders by name; of two with one name, the first folder's."""
     paths = [path for folder in folders[::-1] for path in sorted(folder.glob("*.toml"))]
     return {path.stem: path for path in paths}
+
+
+def hash_suite_file(path: Path) -> str:
+    """Returns 16 digits of the SHA-256 of what a suite declares; empty if it cannot be read.
+
+    Comments, layout and the text `about` do not count.
+    """
+    try:
+        content = tomllib.loads(path.read_text("utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
+        return ""
+    content.pop("about", None)
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def read_suite_name(path: Path) -> str:

@@ -209,6 +209,30 @@ def test_status_of_finished_run_has_its_answer(ganbench, results, set_time):
     assert answer["page_age"] == 7
 
 
+def test_results_of_another_version_of_the_suite_are_noted(ganbench, results):
+    """The three commands read results by the suite's name, so its file may declare something else."""
+    run = ("run", "small.toml", "--workers", "0", "--device", "cpu")
+    assert ganbench(*run)[0] == 0
+    suite, commands = Path("small.toml"), (("report",), ("status",), ("show", "1"))
+    text = suite.read_text()
+    for changed, is_noted in ((f"# again\n{text}", False), (text.replace("= 40", "= 41"), True)):
+        suite.write_text(changed)
+        for name, *words in commands:
+            code, _, err = ganbench(name, "small.toml", *words)
+            assert code == 0
+            assert ("note: these results are of another version of small.toml" in err) == is_noted
+    assert ganbench("report", "results/small")[2] == ""  # a folder of results names no suite
+
+
+def test_changed_outcome_is_noted(ganbench, results):
+    run = ("run", "small.toml", "--workers", "0", "--device", "cpu")
+    _, out, _ = ganbench(*run)
+    assert "Replaced" not in out
+    _, out, _ = ganbench(*run, "-o", "metrics=['fid', 'kid']", "-o", "analysis.outcome=kid")
+    assert "note: the outcome was fid before, and is kid now" in out
+    assert "Replaced the tables of another plan; its trials are kept." in out
+
+
 @pytest.mark.parametrize("content", ['{"findings": [', "[]", '{"findings": 3}', "{}"])
 def test_damaged_summary_is_no_report(ganbench, results, content):
     (results / "small" / "summary.json").write_text(content)
