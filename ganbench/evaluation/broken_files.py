@@ -43,9 +43,8 @@ def broken_files_error(
 
 
 def refusal_of(problems: list[str], count: int) -> Unreadable:
-    """Returns an error with all problems; one alone keeps its sentence."""
-    remedy = SKIP_FLAG if len(problems) > 1 else ""
-    return Unreadable(sentence_of_problems(problems, count, remedy))
+    """Returns an error with all problems and the remedy."""
+    return Unreadable(sentence_of_problems(problems, count, SKIP_FLAG))
 
 
 def find_problems(checks: Sequence[Check], threads: int) -> list[str]:

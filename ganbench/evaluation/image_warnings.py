@@ -1,6 +1,6 @@
 """Notes of an evaluation: properties of the measured images that affect the values."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -64,12 +64,27 @@ def notes_of_both_sources(
             for words in [EQUAL_SETS[name] for name in EQUAL_SETS if name in names] or [""]
         ]
     else:
-        real_hashes = {bytes(row.numpy()) for row in reals.hashes}
-        if shared := sum(bytes(row.numpy()) in real_hashes for row in fakes.hashes):
+        if shared := count_shared(fakes, reals):
             has = "has" if shared == 1 else "have"
             sentences.append(f"{shared:,} of the fakes {has} the same pixels as one of the reals")
     sentences += notes_on_sizes(fakes, reals)
     return sentences + notes_on_counts(len(fakes), len(reals), fakes.features.shape[1], metrics)
+
+
+def count_shared(images: Extraction, others: Extraction) -> int:
+    """Counts the images that have the same pixels as one of the others."""
+    hashes = {bytes(row.numpy()) for row in others.hashes}
+    return sum(bytes(row.numpy()) in hashes for row in images.hashes)
+
+
+def notes_on_held_out(held_out: Extraction, sides: Mapping[str, Extraction]) -> list[str]:
+    """Returns a note for each side that has some of the held-out images too."""
+    shared = {name: count_shared(held_out, side) for name, side in sides.items()}
+    return [
+        f"held out: {count:,} of {len(held_out):,} are among the {name}: the floor is not that of unseen images"
+        for name, count in shared.items()
+        if count
+    ]
 
 
 def notes_on_sizes(fakes: Extraction, reals: Extraction) -> list[str]:

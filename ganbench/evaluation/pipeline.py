@@ -38,7 +38,7 @@ from .evaluator import load_lpips
 from .extractor_runner import ExtractorRunner
 from .feature_extraction import Extraction, extract_source_features
 from .floors import STREAM, cached_reading, make_metric_row, split_in_halves
-from .image_warnings import notes_of_both_sources, notes_of_source
+from .image_warnings import notes_of_both_sources, notes_of_source, notes_on_held_out
 from .metric_settings import with_used_settings
 from .options import MIN_IMAGES_PER_SIDE, EvaluationOptions
 from .reference_cache import DiskCache, cache_folder_of, hash_sources_of_kind
@@ -108,7 +108,7 @@ class EvaluationPipeline:
         real.images = self.load_images(self.real, self.chosen)
         real.cache = self.reference_cache(real_extraction)
         if self.aside is not None:
-            real.held_out = self.load_held_out
+            real.held_out = lambda: self.held_out_features
         rows, floor = self.measure_metrics(fake, real)
         self.show("metrics", 1, 1)
         rows, reduced_notes = with_used_settings(rows, self.rules, fake, real)
@@ -119,6 +119,9 @@ class EvaluationPipeline:
             *notes_of_source("reals", self.real, real_extraction),
         ]
         notes += notes_of_both_sources(fake_extraction, real_extraction, self.wanted.metrics)
+        if self.wanted.held_out is not None:
+            sides = {"fakes": fake_extraction, "reals": real_extraction}
+            notes += notes_on_held_out(self.held_out_extraction, sides)
         notes += reduced_notes
         copies, names = fake_extraction.copies, (self.fake.name, self.real.name)
         return Evaluation(*names, terms, rows, floor, tuple(notes), copies)
@@ -183,13 +186,13 @@ class EvaluationPipeline:
         check_count(self.fake, len(self.fakes))
         check_count(self.real, len(self.chosen))
         if self.aside is not None:
-            check_count(self.aside, min(len(self.aside), len(self.fakes)))
+            check_count(self.aside, len(self.held_out_chosen))
 
     def refuse_broken_files(self) -> None:
         """Raises Unreadable, with all broken files that can be found before the extraction."""
         sides = [(self.fake, self.fakes), (self.real, self.chosen)]
         if self.aside is not None:
-            sides.append((self.aside, range(min(len(self.aside), len(self.fakes)))))
+            sides.append((self.aside, self.held_out_chosen))
         if not self.wanted.skip_unreadable:
             with silence_decoders():
                 refuse_broken_headers(sides, self.wanted.threads)
@@ -281,19 +284,24 @@ class EvaluationPipeline:
             return {"extractor": self.label, "device": self.wanted.device}
         return self.runner.cache_facts()
 
-    def load_held_out(self) -> FeatureSet:
-        """Returns held-out features, as many as fakes if there are enough."""
-        return self.held_out_features
-
     @cached_property
     def held_out_features(self) -> FeatureSet:
         assert self.aside is not None
-        chosen = range(min(len(self.aside), len(self.fakes)))
-        features = self.make_feature_set(
-            self.extract_source(self.aside, chosen, "held out"), self.aside, chosen
-        )
+        chosen = self.held_out_chosen
+        features = self.make_feature_set(self.held_out_extraction, self.aside, chosen)
         features.images = self.load_images(self.aside, chosen)
         return features
+
+    @cached_property
+    def held_out_extraction(self) -> Extraction:
+        assert self.aside is not None
+        return self.extract_source(self.aside, self.held_out_chosen, "held out")
+
+    @property
+    def held_out_chosen(self) -> range:
+        """The indices of the measured held-out images: as many as fakes if there are enough."""
+        assert self.aside is not None
+        return range(min(len(self.aside), len(self.fakes)))
 
     # Measurement
 
@@ -316,7 +324,7 @@ class EvaluationPipeline:
         """Returns the floors and a description of the reals that give them."""
         if self.aside is None:
             return self.measure_floors_of_halves(real, metrics)
-        rules, held_out = self.rules, self.load_held_out()
+        rules, held_out = self.rules, self.held_out_features
         rules.prepare_metrics(metrics, held_out, real)
         return {
             metric: rules.measure_or_reason(metric, held_out, real) for metric in metrics

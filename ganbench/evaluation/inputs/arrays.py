@@ -19,6 +19,7 @@ from .pixel_range import (
     ValueSpan,
     arrange_channels_first,
     check_pixel_dtype,
+    describe_range,
     detect_range,
     floats_to_uint8,
     has_channels_first,
@@ -41,8 +42,9 @@ class ArraySource(Source):
         self.rows, self.range = rows, ""
         self.step = max(1, MAX_ARRAY_BYTES_AT_ONCE // first.nbytes)  # rows per read
         if first.is_floating_point():
-            self.range = detect_range(self.value_span(), range_name, name)
-            self.notes = (f"floats in [{self.range.replace(',', ', ')}]",)
+            span = self.value_span()
+            self.range = detect_range(span, range_name, name)
+            self.notes = (describe_range(self.range, span),)
 
     def value_span(self) -> ValueSpan:
         """Returns the least and the greatest value of all rows, read in steps."""

@@ -89,7 +89,9 @@ class VectorSource(Source):
         if rows.ndim != 2 or len(rows) != count or not rows.shape[1]:
             raise Unreadable(f"{self.name}: {what} must be [{count}, D], not {list(rows.shape)}")
         if rows.is_complex() or not rows.is_floating_point():
-            raise Unreadable(f"{self.name}: {what} must be floats, not {dtype_name(rows)}")
+            raise Unreadable(
+                f"{self.name}: {what} [N, D] must be floats, not {dtype_name(rows)}; images are [N, H, W, C]"
+            )
         if bad := int((~rows.isfinite()).any(1).sum()):
             raise Unreadable(f"{self.name}: {bad} of {count} {what} are not finite")
 

@@ -18,6 +18,7 @@ VALUE_RANGES = {"0,1": (0.0, 1.0), "-1,1": (-1.0, 1.0), "0,255": (0.0, 255.0)}
 AUTO_RANGE = "auto"
 RANGE_SLACK = 1e-3  # tolerance for rounding in half precision
 IMAGE_CHANNELS = (1, 3)
+REMEDIES = {torch.bool: "`.astype(float)` makes it black and white"}
 ONE_IMAGE_CHANNELS = (1, 3, 4)  # of an array that is a single image, perhaps with alpha
 
 
@@ -51,6 +52,16 @@ def detect_range(span: ValueSpan, named: str, name: str) -> str:
         f"{name} holds floats from {span}, neither in [0, 1] nor in [-1, 1]: "
         "pass --range 0,1 or -1,1 or 0,255 to clamp them to that range"
     )
+
+
+def describe_range(named: str, span: ValueSpan | None = None) -> str:
+    """Returns a note on floats, the range as which they are read, and their span if it is known."""
+    low, high = VALUE_RANGES[named]
+    if span is None:
+        return f"floats read as [{low:g}, {high:g}]"
+    is_outside = span.low < low - RANGE_SLACK or span.high > high + RANGE_SLACK
+    clamped = " and clamped" if is_outside else ""
+    return f"floats from {span}, read as [{low:g}, {high:g}]{clamped}"
 
 
 def floats_to_uint8(rows: Tensor, named: str) -> Tensor:
@@ -99,5 +110,6 @@ def arrange_channels_first(rows: Tensor, name: str) -> Tensor:
 def check_pixel_dtype(rows: Tensor, name: str) -> None:
     if rows.dtype != torch.uint8 and not rows.is_floating_point():
         raise Unreadable(
-            f"{name} has dtype {dtype_name(rows)}: images must be uint8 from 0 to 255, or floats in [0, 1] or [-1, 1]"
+            f"{name} has dtype {dtype_name(rows)}: images must be uint8 from 0 to 255, or floats in [0, 1] or "
+            f"[-1, 1]; {REMEDIES.get(rows.dtype, '`.astype(numpy.uint8)` converts levels from 0 to 255')}"
         )

@@ -48,6 +48,7 @@ from .pixel_range import (
     ValueSpan,
     arrange_channels_first,
     check_pixel_dtype,
+    describe_range,
     detect_range,
     floats_to_uint8,
     measure_span,
@@ -124,11 +125,9 @@ class ObjectSource(Source):
         """Finds the range of float images from the values of all images."""
         if not is_array(first) or not to_tensor(first, self.name).is_floating_point():
             return
-        if self.range_name == AUTO_RANGE:
-            self.range = detect_range(self.value_span(), AUTO_RANGE, self.name)
-        else:
-            self.range = self.range_name
-        self.notes = (*self.notes, f"floats in [{self.range.replace(',', ', ')}]")
+        span = self.value_span() if self.range_name == AUTO_RANGE else None
+        self.range = self.range_name if span is None else detect_range(span, AUTO_RANGE, self.name)
+        self.notes = (*self.notes, describe_range(self.range, span))
 
     def value_span(self) -> ValueSpan:
         """Returns the span of all arrays that are finite."""

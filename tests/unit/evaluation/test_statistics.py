@@ -303,6 +303,26 @@ def test_held_out_images_that_nothing_reads_are_refused():
     assert copying["copying"] == 0.5  # the held-out images are as near as the fakes
 
 
+def test_held_out_images_among_the_others_are_noted():
+    sides = {"extractor": "identity", **OPTIONS}
+    others = RANDOM.integers(0, 256, (20, 8, 8, 3), np.uint8)
+    for held_out, name in ((IMAGES, "fakes"), (others, "reals")):
+        notes = ganbench.evaluate(IMAGES, others, held_out=held_out, **sides).notes
+        assert f"held out: 20 of 20 are among the {name}" in str(notes)
+    unseen = ganbench.evaluate(IMAGES, others, held_out=255 - others, **sides)
+    assert "held out" not in str(unseen.notes)
+
+
+def test_values_outside_of_the_given_range_are_noted():
+    floats = IMAGES / np.float32(127.5) - 1
+    sides = {"extractor": "identity", **OPTIONS}
+    right, wrong = (
+        ganbench.evaluate(floats, IMAGES, value_range=r, **sides) for r in ("-1,1", "0,1")
+    )
+    assert "fakes: floats from -1 to 1, read as [-1, 1]" in right.notes
+    assert "fakes: floats from -1 to 1, read as [0, 1] and clamped" in wrong.notes
+
+
 def test_function_of_latents_needs_their_shape():
     def draw(latents):
         return latents
