@@ -22,7 +22,7 @@ from .options import (
     Trust,
 )
 from .streams import print_json
-from .trainings import default_workers, merge_overrides, read_suite
+from .trainings import default_workers, merge_overrides, read_suite, refuse_seeds_twice
 
 
 @app.command()
@@ -53,9 +53,9 @@ def plan(
     from ganbench.experiments.first_step import try_first_steps
     from ganbench.experiments.time_estimate import estimate_seconds
 
-    declared, name, chosen = read_suite(
-        suite, merge_overrides(override, numerics), seeds, profile, device
-    )
+    overrides = merge_overrides(override, numerics)
+    refuse_seeds_twice(seeds, overrides)
+    declared, name, chosen = read_suite(suite, overrides, seeds, profile, device)
     content, sentences, left = plan_content(declared, name, chosen, results)
     content["workers"] = workers or default_workers(chosen, declared.count_processes())
     if not as_json:

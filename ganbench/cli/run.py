@@ -30,7 +30,13 @@ from .options import (
     Workers,
 )
 from .stores import merge_sources, print_merge
-from .trainings import executor_of, merge_overrides, print_run_result, read_suite
+from .trainings import (
+    executor_of,
+    merge_overrides,
+    print_run_result,
+    read_suite,
+    refuse_seeds_twice,
+)
 from .watch import Trackers, open_trackers
 
 
@@ -100,6 +106,7 @@ def run(
     if from_scratch and not (only or retry):
         fail("--from-scratch deletes results: name their trials by --only or --retry")
     overrides = merge_overrides(override, numerics)
+    refuse_seeds_twice(seeds, overrides)
     declared, name, chosen = read_suite(suite, overrides, seeds, profile, device)
     console = err if as_json else out
     processes = declared.count_processes()

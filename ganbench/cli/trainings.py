@@ -12,7 +12,7 @@ from ganbench.devices import usable_cpus
 from ganbench.experiments.plan_names import TRAINED_OUTCOMES, short_id
 from ganbench.experiments.suite_files import find_suite_file
 
-from .base import FAILED, err, out
+from .base import FAILED, err, fail, out
 from .streams import print_json
 
 
@@ -36,6 +36,14 @@ def read_suite(
         changes += [f"budget.{name}.seeds={seeds}"]
         suite = load_suite(find_suite_file(text), changes)
     return suite, name, chosen
+
+
+def refuse_seeds_twice(seeds: int | None, overrides: Sequence[str]) -> None:
+    """Ends the program if an override sets the seeds that --seeds sets too."""
+    for text in overrides:
+        keys = text.partition("=")[0].strip().split(".")
+        if seeds is not None and "seeds" in keys:
+            fail(f"--seeds and -o {text} set the same: leave out one of them")
 
 
 def print_run_result(
@@ -71,7 +79,10 @@ def count_work(result: Any, verb: str) -> str:
 def executor_of(text: str, workers: int | None, device: str, processes: int = 1) -> Any:
     """Returns the executor that --executor and --workers name, for trials of some processes."""
     from ganbench.experiments.executors import EXECUTORS, executor_label
+    from ganbench.registry import parse_spec
 
+    if workers is not None and "workers" in dict(parse_spec(text).settings):
+        fail(f"--workers and --executor {text!r} set the same: leave out one of them")
     count = default_workers(device, processes) if workers is None else workers
     return EXECUTORS.make(executor_label(text, count))
 

@@ -73,6 +73,11 @@ class ExtractorRunner:
         """Raises Unreadable if the extractor does not accept images of this shape."""
         wanted = self.extractor.shape
         if wanted is not None and tuple(wanted) != tuple(shape):
+            if self.frame.size is not None:
+                raise Unreadable(
+                    f"{self.label} needs images of {wanted[2]}x{wanted[1]}: give --size {wanted[1]}, "
+                    f"not {self.frame.size}"
+                )
             raise Unreadable(
                 f"{self.label} needs images of {wanted[2]}x{wanted[1]}, but some of {whose} have "
                 f"{shape[2]}x{shape[1]}: resize all with --size {wanted[1]}, or use another extractor"

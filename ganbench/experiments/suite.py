@@ -154,10 +154,21 @@ Betas = Annotated[tuple[Finite, Finite], Field(strict=False)]
 Name = Annotated[
     str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=MAX_NAME), AfterValidator(_unreserved)
 ]
+
+
+def _distinct(seeds: list[int]) -> list[int]:
+    for seed in seeds:
+        if seeds.count(seed) > 1:
+            raise ValueError(f"seed {seed} stands there {seeds.count(seed)} times")
+    return seeds
+
+
 FixedSeeds = (
     Annotated[int, Field(ge=1, le=MAX_SEEDS)]
     | Annotated[
-        list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=1, max_length=MAX_SEEDS)
+        list[Annotated[int, Field(ge=0, lt=2**31)]],
+        Field(min_length=1, max_length=MAX_SEEDS),
+        AfterValidator(_distinct),
     ]
 )
 
@@ -354,9 +365,9 @@ class AnalysisConfig(ConfigModel):
 
 
 def suggest_metric(name: str, metrics: Sequence[str]) -> str:
-    """Returns the hint for an unmeasured metric: the same one with settings, or a similar one."""
+    """Returns the hint for an unmeasured metric: the same one with settings, or to measure it."""
     same = [metric for metric in metrics if parse_spec(metric).name == parse_spec(name).name]
-    return f"; write it with its settings: {same[0]!r}" if same else suggest(name, metrics)
+    return f"; write it with its settings: {same[0]!r}" if same else ": add it to `metrics`"
 
 
 def profile_remedies(device: str, profiles: Iterable[str]) -> str:
@@ -462,7 +473,7 @@ class Suite(ConfigModel):
         chosen = self.budget[profile].seeds or self.seeds
         if isinstance(chosen, AdaptiveSeeds):
             return list(range(chosen.rounds[0]))
-        return list(range(chosen)) if isinstance(chosen, int) else sorted(set(chosen))
+        return list(range(chosen)) if isinstance(chosen, int) else sorted(chosen)
 
     def count_processes(self) -> int:
         """Returns the largest number of processes of a trial, which is that of its GPUs."""

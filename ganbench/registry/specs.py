@@ -123,6 +123,8 @@ def suggest(word: str, known: Iterable[str], kind: str = "") -> str:
     If they are many and `kind` is a kind of `ganbench list`, it names this command instead.
     """
     known = sorted(known)
+    if others := [name for name in known if name.lower() == word.lower()]:
+        return f"; did you mean {others[0]!r}?"
     if close := difflib.get_close_matches(word, known, n=3, cutoff=0.6):
         swapped = [name for name in close if sorted(name) == sorted(word)]
         return f"; did you mean {(swapped or close)[0]!r}?"

@@ -132,6 +132,7 @@ def test_label_resolves_like_its_text():
     ("text", "sentence"),
     [
         ("spectral_nrom", "did you mean 'spectral_norm'?"),
+        ("EMA", "did you mean 'ema'?"),
         ("r1(wieght=1)", "did you mean 'weight'?"),
         ("zzz", "no trick is called 'zzz'; `ganbench list tricks` shows all"),
         ("r1(every=1.5)", "every needs a whole number, not 1.5"),

@@ -175,10 +175,12 @@ def test_typo_in_suite_exits_2_with_message(tmp_path):
         (["."], ". is a folder: name a file in it, such as tiny.toml"),
         (["tiny.toml", "--device", "tpu"], "device tpu is not on this machine; available: cpu"),
         (["tiny.toml", "--profile", "cpuu"], "suite tiny has no [budget.cpuu]; did you mean 'cpu'?"),
+        (["tiny.toml", "--seeds", "2", "-o", "seeds=3"], "--seeds and -o seeds=3 set the same"),
+        (["tiny.toml", "-o", "seeds=[1, 2, 1]"], "-o seeds=[1, 2, 1]: seeds: seed 1 stands there 2 times"),
         (["tiny.toml", "-o", "points=0"], "-o points=0: points: input should be"),
         (["tiny.toml", "-o", "points"], "-o points: write key=value"),
     ],
-    ids=["file", "near file", "near name", "shipped", "no folder", "folder", "device", "profile", "value", "override"],
+    ids=["file", "near file", "near name", "shipped", "no folder", "folder", "device", "profile", "seeds twice", "same seeds", "value", "override"],
 )  # fmt: skip
 def test_invalid_argument_exits_2_with_message(ganbench, suite_file, command, arguments, message):
     code, out, err = ganbench(command, *arguments)
@@ -190,6 +192,12 @@ def test_unknown_stale_option_exits_2(ganbench, suite_file):
     code, _, err = ganbench("run", suite_file, "--stale", "keep")
     assert code == 2
     assert single_line(err) == "--stale is ask, reuse or rerun, not 'keep'"
+
+
+def test_workers_have_one_number(ganbench, suite_file):
+    options = ("--workers", "1", "--executor", "local(workers=2)", "--device", "cpu")
+    code, _, err = ganbench("run", suite_file, *options)
+    assert (code, "--workers and --executor 'local(workers=2)' set the same" in err) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -822,6 +822,11 @@ REMEDIES = [
         "analysis.outcome: modes is not among the metrics",
         "write it with its settings: 'modes(share=0.1)'",
     ),
+    (
+        "analysis.outcome='kid'",
+        "analysis.outcome: kid is not among the metrics",
+        "add it to `metrics`",
+    ),
 ]
 REMEDIED_SUITE = """\
 schema = 1
