@@ -126,19 +126,43 @@ def describe_reference(part: pd.DataFrame, outcome: str) -> str:
 
 
 def describe_learning(part: pd.DataFrame, outcome: str, lower: bool) -> str:
-    """Counts the arms that end better than untrained, with disjoint intervals.
+    """Describes how many arms end better than untrained; empty if this is unknown."""
+    learned = count_learned(part, outcome, lower)
+    if learned is None:
+        return ""
+    better, arms = learned
+    if better == arms:
+        return f"{ALL_ARMS_END.get(better, f'All {better} arms end')} better than untrained."
+    verb = "is" if arms == 1 else "are"
+    return f"{better} of {count_of(arms, 'arm')} {verb} shown to end better than untrained."
 
-    Returns an empty text without untrained references or without intervals.
+
+def count_learned(part: pd.DataFrame, outcome: str, lower: bool) -> tuple[int, int] | None:
+    """Counts the arms that end better than untrained, with disjoint intervals, and all arms.
+
+    Returns None without untrained references or without intervals.
     """
     untrained = part[part["role"].eq("untrained")].drop_duplicates(UNTRAINED_KEY)
     arms = part[part["rank"].notna()].merge(untrained, on=UNTRAINED_KEY, suffixes=("", " before"))
     ends = (f"{outcome} high", f"{outcome} low") if lower else (f"{outcome} low", f"{outcome} high")
     after, before = arms[ends[0]], arms[f"{ends[1]} before"]
-    known = (after.notna() & before.notna()).sum()
-    if not known:
-        return ""
-    better = int((after < before if lower else after > before).sum())
-    if better == len(arms):
-        return f"{ALL_ARMS_END.get(better, f'All {better} arms end')} better than untrained."
-    verb = "is" if len(arms) == 1 else "are"
-    return f"{better} of {count_of(len(arms), 'arm')} {verb} shown to end better than untrained."
+    if not (after.notna() & before.notna()).any():
+        return None
+    return int((after < before if lower else after > before).sum()), len(arms)
+
+
+def unlearned_sentences(frame: pd.DataFrame, board: pd.DataFrame) -> list[str]:
+    """Returns a sentence for each data set on which no arm is shown to have learned."""
+    outcome, lower = (
+        frame.attrs["plan"]["analysis"]["outcome"],
+        outcome_scale(frame).is_lower_better,
+    )
+    counts = {
+        str(data): count_learned(part, outcome, lower)
+        for data, part in board.groupby("data", sort=False)
+    }
+    return [
+        f"On {data}, no arm is shown to end better than untrained: alike arms may have learned nothing."
+        for data, learned in counts.items()
+        if learned and not learned[0]
+    ]

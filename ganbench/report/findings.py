@@ -25,7 +25,7 @@ from ganbench.evaluation.metric_names import metric_display_name
 
 from .adaptive import name_correction
 from .answer import PREPOSITIONS, answer_of, by_size, uncompared_sentences
-from .best_arm import best_arm_sentences
+from .best_arm import best_arm_sentences, unlearned_sentences
 from .dependence import TrickDependence
 from .format_change import (
     BEYOND,
@@ -96,11 +96,11 @@ def run_findings(
     plan = frame.attrs["plan"]
     scale, name = effect_scale(frame), metric_display_name(plan["analysis"]["outcome"], plan)
     levels = level_sentences(changes.levels, name, scale)
+    board = leaderboard(frame) if board is None else board
     if not answer:
-        board = leaderboard(frame) if board is None else board
         return [*best_arm_sentences(frame, board), *levels]
     estimated = [e for e in changes.over_grid if e.is_compared]
-    sentences = [answer.text()]
+    sentences = [answer.text(), *unlearned_sentences(frame, board)]
     pooled = [e for e in estimated if not changes.dependence.on_data(e.tricks)]
     correction = name_correction(plan)
     margin = plan["analysis"]["equivalence"]

@@ -180,7 +180,8 @@ def test_typo_in_suite_exits_2_with_message(tmp_path):
         (["tiny.toml", "-o", "points=0"], "-o points=0: points: input should be"),
         (["tiny.toml", "-o", "points"], "-o points: write key=value"),
     ],
-    ids=["file", "near file", "near name", "shipped", "no folder", "folder", "device", "profile", "seeds twice", "same seeds", "value", "override"],
+    ids=["file", "near file", "near name", "shipped", "no folder", "folder", "device", "profile", "seeds twice",
+         "same seeds", "value", "override"],
 )  # fmt: skip
 def test_invalid_argument_exits_2_with_message(ganbench, suite_file, command, arguments, message):
     code, out, err = ganbench(command, *arguments)

@@ -283,6 +283,16 @@ def test_arms_that_learn_nothing_are_not_counted():
     assert "untrained" not in run_findings(variants({"a": 1.0}, {"a": 9.0}, seeds=1))[0]
 
 
+@pytest.mark.parametrize(("trained", "is_noted"), [(60.0, True), (1.0, False)])
+def test_tricks_of_arms_that_learned_nothing_have_a_caveat(trained, is_noted):
+    rows = [
+        row(tricks, seed, trained + 0.01 * seed) for tricks in ("none", "r1") for seed in range(3)
+    ]
+    rows += [row("none", seed, 60.0 + 0.01 * seed, role="untrained") for seed in range(3)]
+    sentence = "no arm is shown to end better than untrained: alike arms may have learned nothing"
+    assert (sentence in " ".join(run_findings(frame(*rows)))) == is_noted
+
+
 # Counts
 
 

@@ -262,13 +262,13 @@ def test_many_lists_without_a_comparison_are_counted():
 def test_effects_have_interactions_and_failures():
     under = arms({"r1": 0.5}, cells=(1, 9), noise=0.05, loss="hinge")
     other = arms({"r1": 1.0}, cells=(1, 9), noise=0.05, loss="minimax", random=1)
-    lost = [row("ema", seed, loss=loss) for seed in range(5) for loss in ("hinge", "minimax")]
-    both = arms({}, loss="hinge"), arms({}, loss="minimax")
+    lost = [row("ema", seed, loss=loss) for seed in range(8) for loss in ("hinge", "minimax")]
+    both = arms({}, seeds=8, loss="hinge"), arms({}, seeds=8, loss="minimax")
     baselines = [{**r, "plan": ""} for part in both for r in part]
     rows = frame(*under, *other, *lost, *baselines)
     text = render_effects(rows, effect_sections(rows))
     assert re.search(r"trick × loss +\| r1 +\| hinge +\| × 0\.[45]", text)
-    assert re.search(r"failed +\| ema +\| 10/10", text)
+    assert re.search(r"failed +\| ema +\| 16/16", text)
     sentences = run_findings(rows)
     assert any(
         s.startswith("r1 affects FID differently under hinge than elsewhere: × 0.")
@@ -276,7 +276,7 @@ def test_effects_have_interactions_and_failures():
     )
     assert any(
         s.startswith(
-            "ema: 10 of 10 trainings failed. Pairs in which only the training with the trick failed: 10;"
+            "ema: 16 of 16 trainings failed. Pairs in which only the training with the trick failed: 16;"
         )
         for s in sentences
     )
