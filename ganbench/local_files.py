@@ -119,8 +119,10 @@ def find_local_file(name: str) -> LocalFile:
     """
     file = name.rpartition(":")[0]
     if _state.folder is not None and file not in _state.read:
+        local = LocalFile(file, Path(_state.folder, file).absolute())
+        _ = local.text  # raises for a missing file, which --trust would not mend
         require_trust(file)
-        bind_files([LocalFile(file, Path(_state.folder, file).absolute())])
+        bind_files([local])
         _state.read.add(file)
     if file in _state.untrusted:
         require_trust(file)

@@ -13,6 +13,7 @@ from ganbench.local_files import is_local
 Value = bool | int | float | str
 
 SPEC_GRAMMAR = "write name or name(setting=value, ...)"
+LOCAL_GRAMMAR = "write file.py:name for a part in a file beside the suite"
 BACKSLASH_REMEDY = (
     "a backslash begins an escape; write paths with forward slashes, such as C:/Users/me/photos"
 )
@@ -57,7 +58,8 @@ def parse_spec(text: str) -> Spec:
     """
     form = SPEC_PATTERN.fullmatch(text) if len(text) <= MAX_SPEC_CHARACTERS else None
     if form is None or not is_ascii_outside_quotes(form[2] or ""):
-        raise SpecError(f"{shorten(text)!r} is not a spec; {SPEC_GRAMMAR}")
+        hint = LOCAL_GRAMMAR if ":" in text.partition("(")[0] else SPEC_GRAMMAR
+        raise SpecError(f"{shorten(text)!r} is not a spec; {hint}")
     name, inside = form.groups()
     if "-" in name and not is_local(name):
         raise SpecError(f"{text!r}: names are written with _, so {name.replace('-', '_')!r}")

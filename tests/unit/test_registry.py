@@ -133,6 +133,7 @@ def test_label_resolves_like_its_text():
     [
         ("spectral_nrom", "did you mean 'spectral_norm'?"),
         ("EMA", "did you mean 'ema'?"),
+        ("my.tricks:blur", "write file.py:name for a part in a file beside the suite"),
         ("r1(wieght=1)", "did you mean 'weight'?"),
         ("zzz", "no trick is called 'zzz'; `ganbench list tricks` shows all"),
         ("r1(every=1.5)", "every needs a whole number, not 1.5"),

@@ -195,6 +195,14 @@ def test_unknown_stale_option_exits_2(ganbench, suite_file):
     assert single_line(err) == "--stale is ask, reuse or rerun, not 'keep'"
 
 
+def test_missing_code_is_no_matter_of_trust(ganbench, suite_file):
+    code, _, err = ganbench("plan", suite_file, "-o", "grid.0.variants=['gone.py:Net']")
+    assert code == 2
+    assert "gone.py" in err
+    assert "there is no file" in err
+    assert "--trust" not in err
+
+
 def test_workers_have_one_number(ganbench, suite_file):
     options = ("--workers", "1", "--executor", "local(workers=2)", "--device", "cpu")
     code, _, err = ganbench("run", suite_file, *options)
