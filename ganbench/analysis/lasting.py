@@ -1,8 +1,8 @@
 """Lasting effects: do the effects of tricks early in a training hold at its end?
 
 Both lists of effects come from the same trainings, so that their errors are correlated. Errors of two seeds are
-independent. Covariances between seeds therefore estimate those of true effects without bias. Fisher's (1921)
-interval is corrected for noise as in `transfer`.
+independent. Covariances between seeds therefore estimate those of true effects without bias. The interval is
+the jackknife's over tricks, corrected for noise as in `transfer`.
 """
 
 from collections.abc import Iterator, Sequence

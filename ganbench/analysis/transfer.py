@@ -1,9 +1,9 @@
 """Transfer: do the effects of tricks on one data set hold on another one?
 
 Noise over seeds lowers the correlation between two lists of estimated effects. Spearman's (1904) correction
-divides it by the root of both reliabilities, and the ends of Fisher's (1921) interval likewise (Hunter and
-Schmidt, 2004). The reliability is the share of true differences between effects in their variance. If tricks
-stand in several cells, the interval is that of the jackknife over tricks.
+divides it by the root of both reliabilities, and the ends of its interval likewise (Hunter and Schmidt,
+2004). The reliability is the share of true differences between effects in their variance. The interval is the
+jackknife's over tricks (Tukey, 1958), as few tricks may have large effects, and one trick several of them.
 """
 
 import math
@@ -22,7 +22,7 @@ from .factors import NO_TRICK
 from .intervals import CONFIDENCE_LEVEL
 from .metric_scale import outcome_scale
 
-MIN_EFFECTS = 5  # of different tricks; Fisher's interval needs four
+MIN_EFFECTS = 5  # of different tricks
 MIN_SEEDS = 2
 
 Numbers = NDArray[np.float64]
@@ -150,16 +150,12 @@ def correlation_interval(
     second: Numbers,
     tricks: Sequence[str] | None,
 ) -> tuple[float, float]:
-    """Returns Fisher's interval, or the jackknife's if tricks stand in several cells.
+    """Returns the jackknife's interval on Fisher's scale (1921), which leaves out one trick at a time.
 
-    Effects of one trick resemble each other, so they are no sample of their number. The jackknife (Tukey,
-    1958) leaves out one trick at a time, on Fisher's scale.
+    Effects of one trick resemble each other, so they are no sample of their number.
     """
     names = np.array(range(first.shape[1]) if tricks is None else tricks)
-    distinct = np.unique(names)
-    if len(distinct) == len(names):
-        return fisher_interval(observed, len(names))
-    kept = [names != name for name in distinct]
+    kept = [names != name for name in np.unique(names)]
     left = [correlate_estimates(covariance, first[:, keep], second[:, keep]) for keep in kept]
     return jackknife_interval(observed, np.array(left))
 
@@ -171,14 +167,6 @@ def jackknife_interval(correlation: float, left: Numbers) -> tuple[float, float]
     count = len(parts)
     error = math.sqrt((count - 1) * float(parts.var()))
     half = stats.t.ppf((1 + CONFIDENCE_LEVEL) / 2, count - 1) * error
-    return float(np.tanh(centre - half)), float(np.tanh(centre + half))
-
-
-def fisher_interval(correlation: float, count: int) -> tuple[float, float]:
-    """Returns Fisher's interval for the correlation of four or more pairs."""
-    half = stats.norm.ppf((1 + CONFIDENCE_LEVEL) / 2) / math.sqrt(count - 3)
-    with np.errstate(divide="ignore"):  # at a correlation of 1 or -1
-        centre = np.arctanh(correlation)
     return float(np.tanh(centre - half)), float(np.tanh(centre + half))
 
 

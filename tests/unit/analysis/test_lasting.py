@@ -7,9 +7,8 @@ import pytest
 from scipy import stats
 from synthetic_rows import frame, row
 
-from ganbench.analysis.intervals import CONFIDENCE_LEVEL
 from ganbench.analysis.lasting import correlate_same_trainings, lasting_effects
-from ganbench.analysis.transfer import fisher_interval
+from ganbench.analysis.transfer import correlate_effects
 
 TRICKS, SEEDS = 12, 3
 
@@ -23,16 +22,13 @@ def simulate_points(rng, correlation, noise=0.7, common=0.8):
     return truth[:, None] + errors
 
 
-def test_effects_without_noise_have_the_correlation_and_interval_of_scipy():
-    rng = np.random.default_rng(0)
-    sides = rng.normal(size=(2, 9))
-    found = correlate_same_trainings(*(np.tile(side, (SEEDS, 1)) for side in sides))
-    expected = stats.pearsonr(*sides)
-    low, high = expected.confidence_interval(CONFIDENCE_LEVEL)
-    assert (found.correlation, found.low, found.high) == pytest.approx(
-        (expected.statistic, low, high)
-    )
-    assert fisher_interval(expected.statistic, 9) == pytest.approx((low, high))
+def test_effects_without_noise_have_the_correlation_of_scipy():
+    sides = np.random.default_rng(0).normal(size=(2, 9))
+    tables = [np.tile(side, (SEEDS, 1)) for side in sides]
+    found = correlate_same_trainings(*tables)
+    assert found.correlation == pytest.approx(stats.pearsonr(*sides).statistic)
+    of_two_runs = correlate_effects(*tables)
+    assert (found.low, found.high) == pytest.approx((of_two_runs.low, of_two_runs.high))
 
 
 @pytest.mark.parametrize("correlation", [0, 0.5, 0.9])
@@ -43,7 +39,7 @@ def test_interval_covers_the_true_correlation(correlation):
     found = [correlate_same_trainings(*sides) for sides in drawn]
     covered = np.mean([one.low <= correlation <= one.high for one in found])
     assert covered >= 0.93
-    assert np.mean([one.high - one.low for one in found]) < 1.4
+    assert np.mean([one.high - one.low for one in found]) < 1.5
     assert np.nanmedian([one.correlation for one in found]) == pytest.approx(correlation, abs=0.06)
     naive = [np.corrcoef(*(side.mean(0) for side in sides))[0, 1] for sides in drawn]
     if not correlation:
