@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from gate_measurements import BUSY_PROCESSES, ELSEWHERE_SEEDS, gate_terms
 
+from ganbench.analysis.rates import wilson_interval
+
 
 def render_page(tables: dict[str, pd.DataFrame]) -> str:
     """Renders the README from the tables."""
@@ -13,6 +15,7 @@ def render_page(tables: dict[str, pd.DataFrame]) -> str:
     seconds, faults_made = live_made["seconds"], tables["faults"]
     live_alarms = live_made["verdict"].eq("regressed").sum()
     slow_alarms = rounds_made["code"].eq(1).sum()
+    _, live_bound = wilson_interval(int(live_alarms), len(live_made))
     resampled = f"{alarms['alarms']:.0f}: {alarms['rate']:.2%}, at most {alarms['high']:.2%}"
     return f"""# Detected faults and false alarms of the gates
 
@@ -28,6 +31,10 @@ work. A performance gate is `ganbench perf`. Without a fault and without other w
 | quality, live, each with its own seeds | {len(live_made)} | {live_alarms} |
 | quality, resampled from {alarms["seeds"]:.0f} seeds of each cell | {alarms["gates"]:.0f} | {resampled} |
 | performance, live, two copies of the same source tree | {len(rounds_made)} | {slow_alarms} |
+
+A resampled gate draws 32 of these seeds, so the gates overlap. Their bound is about the drawing, not about other seeds.
+The live gates are independent: {live_alarms} alarms of {len(live_made)} leave up to {live_bound:.0%} possible
+(95 %, Wilson).
 
 {render_table(live_made.drop(columns=["worse", "floors_moved"]))}
 

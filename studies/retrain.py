@@ -154,7 +154,8 @@ values of today's code to 14 digits. Of the three suites, the table has the
 FID. FID of the second suite is {ratio} times
 that of the first on average (geometric mean, 95 % t interval). The logarithm of the ratio has a standard deviation
 of {spread:.2f}; over the seeds of `hundred_seeds`, that of FID is 0.22. Another processor changes a training by
-less than another seed does, and shifts no mean that is shown. Compare arms on one kind of machine.
+less than another seed does. Of nine means in the [second runs](../second_runs/README.md), one is shifted. Compare
+arms on one kind of machine.
 """
 
 

@@ -112,7 +112,10 @@ def describe_agreement(effects: pd.DataFrame) -> str:
         {*pair} == opposite
         for pair in zip(effects["first verdict"], effects["second verdict"], strict=True)
     ]
-    return f"{same.sum()} of {len(effects)} verdicts are the same in both runs, and {sum(reversed_)} are opposite."
+    return (
+        f"{same.sum()} of {len(effects)} verdicts are the same in both runs, and {sum(reversed_)} are opposite. "
+        "Rows with a loss are parts of those over all losses."
+    )
 
 
 def compare_claims(runs: Frames) -> pd.DataFrame:
