@@ -92,7 +92,7 @@ def check_interaction(scenario: Scenario, interaction: Interaction) -> Row:
 
 
 def check_failure_rate(scenario: Scenario, rate: FailureRate) -> Row:
-    """Compares a rate with the planted one; the claim is the sign test against no trick."""
+    """Compares a rate with the planted one; the claim is the randomization test against no trick."""
     usual = scenario.failure_shares[OTHER_ARMS]
     planted = scenario.get_failure_share(rate.tricks)
     sign = np.sign(rate.more - rate.fewer) if rate.p < 1 - CONFIDENCE_LEVEL else 0

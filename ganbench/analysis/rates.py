@@ -2,14 +2,15 @@
 
 Trainings of one network with one seed begin with the same weights, so they count as one. Shares have
 Wilson's intervals (1927) for as many trainings as networks have seeds. A trick is compared with the trainings
-of the same cell and seed without tricks in an exact sign test. Each seed of a network is a sign: whether more
-trainings ended badly with the trick or without it. With one cell per network this is McNemar's test (1947).
+of the same cell and seed without tricks in an exact randomization test (Fisher, 1935): without an effect, the
+change of each seed of a network has either sign. With one cell per network this is McNemar's test (1947).
 """
 
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+import numpy as np
 import pandas as pd
 from scipy import stats
 
@@ -85,7 +86,7 @@ def make_rate(name: str, what: str, trainings: pd.DataFrame) -> FailureRate:
     )
     change = pairs[what].astype(int) - pairs[f"{what} none"].astype(int)
     more, fewer = count_signs(change)
-    p = sign_test(*count_signs(change.groupby([pairs[name] for name in NETWORK_SEED]).sum()))
+    p = randomization_test(change.groupby([pairs[name] for name in NETWORK_SEED]).sum())
     return FailureRate(
         tricks=name,
         what=what,
@@ -122,6 +123,13 @@ def count_signs(changes: "pd.Series[int]") -> tuple[int, int]:
     return int((changes > 0).sum()), int((changes < 0).sum())
 
 
-def sign_test(more: int, fewer: int) -> float:
-    """Computes the two-sided p-value of equally probable signs; NaN without any."""
-    return float(stats.binomtest(more, more + fewer).pvalue) if more + fewer else math.nan
+def randomization_test(changes: "pd.Series[int]") -> float:
+    """Computes the two-sided p-value of a sum of changes with equally probable signs; NaN without any."""
+    sizes = changes[changes != 0].abs()
+    if sizes.empty:
+        return math.nan
+    chances = np.ones(1)  # of each sum of the positive changes
+    for size in sizes:
+        chances = (np.pad(chances, (0, size)) + np.pad(chances, (size, 0))) / 2
+    sums = 2 * np.arange(len(chances)) - sizes.sum()
+    return float(chances[abs(sums) >= abs(changes.sum())].sum())

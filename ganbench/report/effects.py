@@ -52,8 +52,8 @@ FAILURES_NOTE = (
     "Shares of all ended trainings, with Wilson's 95 % intervals. *failed*: diverged or stopped by an error. "
     "*collapsed*: ended with few modes or little recall. *more*: pairs of a background and seed that went wrong only "
     "with the trick. *fewer*: pairs that went wrong only without tricks. Each seed of a network counts once, as "
-    "its trainings begin with the same weights. p comes from an exact sign test over these seeds after Holm's "
-    "correction."
+    "its trainings begin with the same weights. p comes from an exact randomization test over these seeds after "
+    "Holm's correction."
 )
 SEQUENTIAL_NOTE = (
     "*p* and the adjusted interval cover all effects of a family and all looks, by Bonferroni's correction; the "

@@ -27,7 +27,7 @@ MORE_TABLES = (  # name, title and note of the tables of effects
         "rates",
         "Failures and collapses",
         "Shares of all ended trainings, with Wilson's 95 % intervals. Each seed of a network counts once. p comes "
-        "from an exact sign test over these seeds after Holm's correction.",
+        "from an exact randomization test over these seeds after Holm's correction.",
     ),
 )
 

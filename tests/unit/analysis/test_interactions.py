@@ -14,7 +14,7 @@ from ganbench.analysis.effects import effects_by_loss, outcome_rows, trick_effec
 from ganbench.analysis.factors import interaction_weights, main_effect_weights
 from ganbench.analysis.interactions import all_interactions
 from ganbench.analysis.leaderboard import leaderboard
-from ganbench.analysis.rates import failure_rates, wilson_interval
+from ganbench.analysis.rates import failure_rates, randomization_test, wilson_interval
 
 FULL = ("none", "a", "b", "a + b")
 
@@ -184,6 +184,14 @@ def test_losses_of_one_network_fail_together(axis, seeds):
     assert (a.count, a.trainings, a.more, a.fewer) == (15, 15, 15, 0)
     assert a.p == pytest.approx(2 * 0.5**seeds)
     assert (a.low, a.high) == pytest.approx(wilson_interval(seeds, seeds))
+
+
+@pytest.mark.parametrize("changes", [[1, -1, 2], [3, 2, 0, 1, 2], [-1, -1, -1, -2], [5, -5]])
+def test_randomization_test_equals_all_signs(changes):
+    signs = itertools.product((1, -1), repeat=len(changes))
+    sums = np.abs(np.array(list(signs)) @ changes)
+    expected = np.mean(sums >= abs(sum(changes)))
+    assert randomization_test(pd.Series(changes)) == pytest.approx(expected)
 
 
 def test_collapse_is_counted_if_measured():
