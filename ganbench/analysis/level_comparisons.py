@@ -1,6 +1,6 @@
 """Comparisons of a grid's variants, and of its losses (Welch, 1947; Holm, 1979).
 
-Two variants, or two losses, are compared over backgrounds that are equal in all else. Losses of one
+Two variants, or two losses, are compared in blocks: cells that are equal in all else. Losses of one
 variant share initial weights at a seed, so they are compared seed by seed if the suite declares pairs.
 Variants are networks of their own, and their seeds are independent.
 """
@@ -31,19 +31,19 @@ from .looks import Looks
 from .metric_scale import MetricScale, outcome_scale
 
 FACTORS = ("variant", "loss")
-BACKGROUND = [*CELL_COLUMNS, "tricks"]
+BLOCK_COLUMNS = [*CELL_COLUMNS, "tricks"]
 OWN_SETTINGS = ["loss", "plan"]  # that a variant may bring along
 COLUMNS = (
-    "factor one other change low high adjusted_low adjusted_high p verdict backgrounds "
+    "factor one other change low high adjusted_low adjusted_high p verdict cells "
     "trainings_of_one trainings_of_other lost_of_one lost_of_other"
 )
 
 
 @dataclass(frozen=True)
-class Background:
-    """The outcomes of equal trainings: one row for each seed, one column for each level."""
+class Block:
+    """Cells that are equal but for the factor: one row for each seed, one column for each level."""
 
-    network: Hashable  # backgrounds that share initial weights have the same
+    network: Hashable  # blocks that share initial weights have the same
     values: pd.DataFrame  # transformed; NaN for lost trainings
     lost: pd.DataFrame  # whether a training was lost
 
@@ -61,13 +61,13 @@ class LevelComparison:
     one: str
     other: str
     estimate: Estimate
-    backgrounds: list[Background]
+    blocks: list[Block]
 
     def counts(self) -> tuple[int, ...]:
         """Returns the measured trainings of both levels, then the lost ones."""
         levels = (self.one, self.other)
-        measured = [sum(int(b.values[x].notna().sum()) for b in self.backgrounds) for x in levels]
-        lost = [sum(int(b.lost[x].sum()) for b in self.backgrounds) for x in levels]
+        measured = [sum(int(b.values[x].notna().sum()) for b in self.blocks) for x in levels]
+        lost = [sum(int(b.lost[x].sum()) for b in self.blocks) for x in levels]
         return (*measured, *lost)
 
 
@@ -77,11 +77,11 @@ def level_comparisons(frame: pd.DataFrame) -> pd.DataFrame:
     Columns:
 
     - factor (variant or loss); one and other, its compared levels;
-    - change, the outcome's ratio of one to other, averaged over backgrounds, with its 95 % interval from low
+    - change, the outcome's ratio of one to other, averaged over blocks, with its 95 % interval from low
       to high. If the scale of the metric is not logarithmic, it is a difference;
     - adjusted_low and adjusted_high, the interval at the level of Holm's test over all pairs of the factor;
     - p, two-sided and corrected by Holm; verdict: better, worse or undecided, of one against other;
-    - backgrounds that have both; trainings_of_one and trainings_of_other, and those lost without a value.
+    - cells of each level, one in each block; trainings_of_one and trainings_of_other, and those lost without a value.
 
     The table is empty if seeds are adaptive, because their number depends on the results.
     """
@@ -93,11 +93,11 @@ def level_comparisons(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def compare_levels(frame: pd.DataFrame, factor: str) -> Iterator[LevelComparison]:
-    """Yields the comparison of each pair of levels that have a common background."""
+    """Yields the comparison of each pair of levels that have a common block."""
     rows = ended_outcomes(frame)
     rows = rows.assign(lost=rows["outcome"].isin(LOST_OUTCOMES))
     paired = factor == "loss" and frame.attrs["plan"]["analysis"]["paired"]
-    equal, own = backgrounds_of(rows, factor), backgrounds_of_own_settings(rows, factor)
+    equal, own = blocks_of(rows, factor), blocks_of_own_settings(rows, factor)
     for one, other in itertools.combinations(rows[factor].unique(), 2):
         shared = [b for b in equal if {one, other} <= b.measured]
         shared = shared or [b for b in own if {one, other} <= b.measured]
@@ -106,38 +106,38 @@ def compare_levels(frame: pd.DataFrame, factor: str) -> Iterator[LevelComparison
             yield LevelComparison(factor, one, other, estimate_contrast(changes), shared)
 
 
-def backgrounds_of(rows: pd.DataFrame, factor: str) -> list[Background]:
-    """Returns the backgrounds that are equal in all but the factor."""
-    return group_backgrounds(rows, factor, [name for name in BACKGROUND if name != factor])
+def blocks_of(rows: pd.DataFrame, factor: str) -> list[Block]:
+    """Returns the blocks of cells that are equal in all but the factor."""
+    return group_blocks(rows, factor, [name for name in BLOCK_COLUMNS if name != factor])
 
 
-def backgrounds_of_own_settings(rows: pd.DataFrame, factor: str) -> list[Background]:
-    """Returns the backgrounds in which each variant has a single loss and plan."""
+def blocks_of_own_settings(rows: pd.DataFrame, factor: str) -> list[Block]:
+    """Returns the blocks in which each variant has a single loss and plan."""
     if factor != "variant":
         return []
     groups = rows.groupby(["data", "tricks", "variant"])[OWN_SETTINGS]
     is_single = groups.transform("nunique", dropna=False).eq(1).all(axis="columns")
-    return group_backgrounds(rows[is_single], factor, ["data", "tricks"])
+    return group_blocks(rows[is_single], factor, ["data", "tricks"])
 
 
-def group_backgrounds(rows: pd.DataFrame, factor: str, equal: list[Any]) -> list[Background]:
+def group_blocks(rows: pd.DataFrame, factor: str, equal: list[Any]) -> list[Block]:
     """Returns the groups of equal trainings that have several levels of the factor."""
     several = rows[rows.groupby(equal, dropna=False)[factor].transform("nunique") > 1]
     index = [*equal, "seed"]
     values = several.pivot(index=index, columns=factor, values="transformed")
     lost = several.pivot(index=index, columns=factor, values="lost").eq(other=True)
-    backgrounds = []
+    blocks = []
     for key, part in values.groupby(level=equal, dropna=False, sort=False):
         names = dict(zip(equal, key, strict=True))
         network = tuple(names[name] for name in CELL_COLUMNS[:NETWORK_COLUMNS] if name in names)
         tables = (table.droplevel(equal) for table in (part, lost.loc[part.index]))
-        backgrounds.append(Background(network, *tables))
-    return backgrounds
+        blocks.append(Block(network, *tables))
+    return blocks
 
 
-def change_between(background: Background, one: str, other: str, paired: bool) -> Change | None:
+def change_between(block: Block, one: str, other: str, paired: bool) -> Change | None:
     weights = {one: 1.0, other: -1.0}
-    return contrast_within_cell(background.values, weights, paired, background.network)
+    return contrast_within_cell(block.values, weights, paired, block.network)
 
 
 def describe_family(found: list[LevelComparison], scale: MetricScale) -> list[tuple[Any, ...]]:
@@ -157,7 +157,7 @@ def describe_comparison(
     change, *bounds = [scale.change_of(x) for x in (each.estimate.mean, *ends)]
     verdict = judge_change(change, p, scale)
     names = (each.factor, each.one, each.other)
-    return (*names, change, *bounds, p, verdict, len(each.backgrounds), *each.counts())
+    return (*names, change, *bounds, p, verdict, len(each.blocks), *each.counts())
 
 
 def judge_change(change: float, p: float, scale: MetricScale) -> str:

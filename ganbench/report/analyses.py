@@ -58,10 +58,10 @@ ANALYSES = (
     ReportAnalysis(
         "levels",
         "Variants and losses compared",
-        "The change of the outcome from *other* to *one*, averaged over the backgrounds that have both and are "
-        "equal in all else. On a logarithmic scale the change is a ratio: for FID, 2 means twice the FID. Variants "
-        "keep their own rates, and their own losses if the grid has no other. Intervals and p have Holm's correction "
-        "over all pairs of variants, or of losses. Means leave out lost trainings.",
+        "The change of the outcome from *other* to *one*, averaged over cells that are equal in all else; *cells* "
+        "counts those of each. On a logarithmic scale the change is a ratio: for FID, 2 means twice the FID. "
+        "Variants keep their own rates, and their own losses if the grid has no other. Intervals and p have Holm's "
+        "correction over all pairs of variants, or of losses. Means leave out lost trainings.",
         level_comparisons,
         shorten_comparisons,
     ),

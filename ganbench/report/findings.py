@@ -206,7 +206,7 @@ def level_sentence(row: dict[Any, Any], name: str, scale: MetricScale) -> str:
     interval = format_interval(low, high, scale, as_factors=change > MAX_PERCENT_RATIO)
     return (
         f"{one} ends better than {other}: {name} {format_change(change, scale)} {interval} over "
-        f"{count_of(row['backgrounds'], 'background')} (p = {format_p(row['p'])} after Holm's correction)."
+        f"{count_of(row['cells'], 'cell')} each (p = {format_p(row['p'])} after Holm's correction)."
     )
 
 

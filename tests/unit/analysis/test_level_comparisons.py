@@ -45,7 +45,7 @@ def test_two_variants_are_compared_by_welchs_test():
     assert log_interval(entry) == expected_interval(test, LOGS[0].mean() - LOGS[1].mean())
     assert entry["p"] == pytest.approx(test.pvalue)
     assert (entry["factor"], entry["one"], entry["other"]) == ("variant", "a", "b")
-    assert (entry["backgrounds"], entry["trainings_of_one"], entry["lost_of_one"]) == (1, SEEDS, 0)
+    assert (entry["cells"], entry["trainings_of_one"], entry["lost_of_one"]) == (1, SEEDS, 0)
 
 
 @pytest.mark.parametrize("paired", [True, False])
@@ -62,7 +62,7 @@ def test_two_losses_are_paired_as_the_suite_declares(paired):
     assert entry["p"] == pytest.approx(test.pvalue)
 
 
-def test_backgrounds_of_a_network_count_each_seed_once():
+def test_cells_of_a_network_count_each_seed_once():
     """Trainings of one seed share initial weights, so that their means are the samples."""
     cells = [
         (logs, {"variant": variant, "tricks": tricks})
@@ -74,7 +74,7 @@ def test_backgrounds_of_a_network_count_each_seed_once():
     of_a, of_b = (LOGS[0] + LOGS[2]) / 2, (LOGS[1] + LOGS[3]) / 2
     test = stats.ttest_ind(of_a, of_b, equal_var=False)
     assert log_interval(entry) == expected_interval(test, of_a.mean() - of_b.mean())
-    assert entry["backgrounds"] == 2
+    assert entry["cells"] == 2
 
 
 def test_losses_of_two_networks_are_independent():
@@ -103,10 +103,10 @@ def test_three_levels_have_holms_correction():
         assert found["p"][place] == pytest.approx(least)
 
 
-def test_other_settings_are_no_common_background():
+def test_other_settings_are_in_no_common_block():
     own = [{"variant": "a", "loss": "x", "plan": "lr=1"}, {"variant": "b", "loss": "y"}]
     (entry,) = compare(*zip(LOGS, own, strict=False)).to_dict("records")
-    assert (entry["factor"], entry["backgrounds"]) == ("variant", 1)
+    assert (entry["factor"], entry["cells"]) == ("variant", 1)
     two_losses = [*own, {"variant": "a", "loss": "z", "plan": "lr=1"}]
     found = compare(*zip(LOGS, two_losses, strict=False))
     assert found["factor"].tolist() == ["loss"]  # the variants have no loss in common
@@ -138,7 +138,7 @@ def test_adaptive_seeds_are_not_compared():
 
 @pytest.mark.slow
 def test_equal_levels_are_rarely_told_apart():
-    """Over 400 grids of three equal variants, with noise that both backgrounds of a seed share."""
+    """Over 400 grids of three equal variants, with noise that both cells of a seed share."""
     rng, wrong = np.random.default_rng(1), 0
     for _ in range(400):
         cells = []

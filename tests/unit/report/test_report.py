@@ -444,9 +444,9 @@ def test_variants_that_differ_have_sentences_with_the_better_one_first():
     rows = rows_of_levels("variant", {"gan": 5.0, "dcgan": 2.0, "wgan": 2.01})
     _, *sentences = run_findings(frame(*rows))
     assert sentences == [  # dcgan and wgan are alike
-        "dcgan ends better than gan: FID −60 % [−62 %, −59 %] over 1 background "
+        "dcgan ends better than gan: FID −60 % [−62 %, −59 %] over 1 cell each "
         "(p = 1.9e−07 after Holm's correction).",
-        "wgan ends better than gan: FID −60 % [−61 %, −58 %] over 1 background "
+        "wgan ends better than gan: FID −60 % [−61 %, −58 %] over 1 cell each "
         "(p = 1.3e−06 after Holm's correction).",
     ]
 
