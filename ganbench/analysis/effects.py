@@ -31,7 +31,7 @@ from .contrasts import (
 )
 from .factors import NO_TRICK, Weights, main_effect_weights, tricks_in, tricks_of_arm
 from .intervals import CONFIDENCE_LEVEL, ratio_or_difference
-from .looks import Looks, planned_seeds
+from .looks import CommonSeeds, Looks
 from .metric_scale import MetricScale, outcome_scale
 from .rows import refuse_mixed_protocols, without_attributes
 
@@ -284,17 +284,12 @@ def estimate_effects(
 
     With looks, an effect has the seeds of its last look.
     """
-    all_cells = dict(cell_tables(values, transform))
-    counts = planned_seeds(values) if looks else {}
+    all_cells, common = dict(cell_tables(values, transform)), CommonSeeds.of(looks, values)
     count_lost = count_lost_trainings(values)
     effects = []
     for name in names:
-        cells, seeds = all_cells, 0
-        weights_by_cell = {cell: effect_weights(table, name) for cell, table in cells.items()}
-        estimable = {cell: weights for cell, weights in weights_by_cell.items() if weights}
-        if looks:
-            seeds = looks.common_seeds(name, estimable, counts)
-            cells = {cell: table[table.index < seeds] for cell, table in cells.items()}
+        estimable = weights_by_cell(all_cells, name)
+        seeds, cells = common.count(name, estimable), common.select(all_cells, name, estimable)
         changes = changes_by_cell(cells, estimable, paired)
         mean = estimate_contrast(list(changes.values()))
         low, high = mean.interval(1 / looks.share(seeds) if looks else 1)
@@ -351,23 +346,36 @@ def lists_of_several_tricks(values: pd.DataFrame) -> list[str]:
 
 
 def effect_weights(table: pd.DataFrame, name: str) -> Weights | None:
-    """Returns the weights of a cell's arms that estimate an effect, or None.
+    """Returns the weights of a cell's measured arms that estimate an effect, or None."""
+    return weights_of_arms(tuple(table.columns), name, measured_arms(table))
+
+
+def weights_of_arms(
+    arms: Sequence[str], name: str, measured: Sequence[str] | None = None
+) -> Weights | None:
+    """Returns the weights of arms that estimate an effect, or None; by default all are measured.
 
     The effect is the main effect of a single trick, or a list of tricks against none.
     """
-    measured_names = measured_arms(table)
     if len(tricks_of_arm(name)) == 1:
-        return main_effect_weights(tuple(table.columns), name, measured_names)
-    return {name: 1.0, NO_TRICK: -1.0} if {name, NO_TRICK} <= set(measured_names) else None
+        return main_effect_weights(arms, name, measured)
+    known = set(arms if measured is None else measured)
+    return {name: 1.0, NO_TRICK: -1.0} if {name, NO_TRICK} <= known else None
+
+
+def weights_by_cell(cells: Mapping[Cell, pd.DataFrame], name: str) -> dict[Cell, Weights]:
+    """Returns the weights that estimate an effect in each cell, without the cells that have none."""
+    weights = {cell: effect_weights(table, name) for cell, table in cells.items()}
+    return {cell: own for cell, own in weights.items() if own}
 
 
 def changes_by_cell(
-    cells: Mapping[Cell, pd.DataFrame], weights_by_cell: Mapping[Cell, Weights], paired: bool
+    cells: Mapping[Cell, pd.DataFrame], weights: Mapping[Cell, Weights], paired: bool
 ) -> dict[Cell, Change]:
     """Returns the change of each cell, without the cells that have none."""
     changes = {
-        cell: contrast_within_cell(cells[cell], weights, paired, network_of(cell))
-        for cell, weights in weights_by_cell.items()
+        cell: contrast_within_cell(cells[cell], own, paired, network_of(cell))
+        for cell, own in weights.items()
     }
     return {cell: change for cell, change in changes.items() if change}
 

@@ -9,8 +9,7 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Self
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -25,16 +24,11 @@ from .contrasts import (
     holm_divisors,
     measured_arms,
 )
-from .effects import (
-    changes_by_cell,
-    effect_weights,
-    names_of_effects,
-    outcome_rows,
-)
-from .factors import Weights, interaction_weights, tricks_in
-from .intervals import CONFIDENCE_LEVEL, ratio_or_difference
-from .looks import Looks, SeedCounts, planned_seeds
-from .metric_scale import outcome_scale
+from .effects import changes_by_cell, names_of_effects, outcome_rows, weights_by_cell
+from .factors import TRICK_SEPARATOR, interaction_weights, tricks_in
+from .intervals import CONFIDENCE_LEVEL
+from .looks import FIXED_SEEDS, CommonSeeds, Looks
+from .metric_scale import MetricScale, outcome_scale
 
 INTERACTION_FACTORS = ("loss", "variant", "data")
 
@@ -59,62 +53,44 @@ class Interaction:
     adjusted_high: float = math.nan
 
 
+@dataclass(frozen=True)
+class UncorrectedInteraction:
+    """An interaction before the correction for the number of its kind."""
+
+    kind: str
+    tricks: str
+    where: str
+    estimate: Estimate
+    cells: int
+
+
 def all_interactions(frame: pd.DataFrame) -> list[Interaction]:
     """Estimates all interactions that the grid supports, corrected within each kind."""
-    plan = frame.attrs["plan"]["analysis"]
-    transform = outcome_scale(frame).transform
-    values = outcome_rows(frame)
-    cells = dict(cell_tables(values, transform))
-    common = CommonSeeds.of(frame, values)
+    plan, scale, values = frame.attrs["plan"], outcome_scale(frame), outcome_rows(frame)
+    paired, looks = plan["analysis"]["paired"], Looks.of_plan(plan)
+    cells = dict(cell_tables(values, scale.transform))
+    common = CommonSeeds.of(looks, values)
     changes = {
-        name: effect_by_cell(cells, name, plan["paired"], common)
-        for name in names_of_effects(values)
+        name: effect_by_cell(cells, name, paired, common) for name in names_of_effects(values)
     }
-    families = [factor_interactions(changes, factor, transform) for factor in INTERACTION_FACTORS]
+    families = [factor_interactions(changes, factor) for factor in INTERACTION_FACTORS]
     families.append(
         [
-            make_interaction(("trick × trick", one, other), mean, count, transform)
-            for one, other, mean, count in pair_interactions(cells, plan["paired"], common)
+            UncorrectedInteraction("trick × trick", one, other, mean, count)
+            for one, other, mean, count in pair_interactions(cells, paired, common)
         ]
     )
-    looks = common.looks.count if common.looks else 1
-    return [
-        entry for family in families for entry in correct_interactions(family, transform, looks)
-    ]
-
-
-@dataclass(frozen=True)
-class CommonSeeds:
-    """The restriction of arms to the seeds that all of them have; none if seeds are fixed."""
-
-    looks: Looks | None = None
-    counts: SeedCounts = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, frame: pd.DataFrame, values: pd.DataFrame) -> Self:
-        looks = Looks.of_plan(frame.attrs["plan"])
-        return cls(looks, planned_seeds(values) if looks else {})
-
-    def select(
-        self, cells: Mapping[Cell, pd.DataFrame], name: str, weights_by_cell: Mapping[Cell, Weights]
-    ) -> Mapping[Cell, pd.DataFrame]:
-        """Returns the tables with the seeds of all arms that these weights name."""
-        if self.looks is None:
-            return cells
-        seeds = self.looks.common_seeds(name, weights_by_cell, self.counts)
-        return {cell: table[table.index < seeds] for cell, table in cells.items()}
-
-
-FIXED_SEEDS = CommonSeeds()
+    count = looks.count if looks else 1
+    return [entry for family in families for entry in correct_interactions(family, scale, count)]
 
 
 def factor_interactions(
-    changes: Mapping[str, Mapping[Cell, Change]], factor: str, transform: str
-) -> list[tuple[Interaction, Estimate]]:
-    """Returns each trick's interactions with one factor, and their estimates."""
+    changes: Mapping[str, Mapping[Cell, Change]], factor: str
+) -> list[UncorrectedInteraction]:
+    """Returns each trick's interactions with one factor."""
     place = CELL_COLUMNS.index(factor)
     return [
-        make_interaction((f"trick × {factor}", name, level), mean, count, transform)
+        UncorrectedInteraction(f"trick × {factor}", name, level, mean, count)
         for name, by_cell in changes.items()
         for level, mean, count in interactions_by_level(by_cell, place)
     ]
@@ -126,9 +102,9 @@ def effect_by_cell(
     paired: bool,
     common: CommonSeeds = FIXED_SEEDS,
 ) -> dict[Cell, Change]:
-    weights = {cell: effect_weights(table, name) for cell, table in cells.items()}
-    estimable = {cell: own for cell, own in weights.items() if own}
-    return changes_by_cell(common.select(cells, name, estimable), estimable, paired)
+    """Returns the change that a trick makes in each cell that can estimate it."""
+    weights = weights_by_cell(cells, name)
+    return changes_by_cell(common.select(cells, name, weights), weights, paired)
 
 
 def interactions_by_level(
@@ -175,61 +151,26 @@ def pair_interactions(
     columns = [list(table.columns) for table in cells.values()]
     names = dict.fromkeys(trick for arms in columns for trick in tricks_in(arms))
     for pair in itertools.combinations(names, 2):
-        weights_by_cell = {
+        weights = {
             cell: interaction_weights(measured_arms(table), pair) for cell, table in cells.items()
         }
-        estimable = {cell: weights for cell, weights in weights_by_cell.items() if weights}
-        tables = common.select(cells, " + ".join(pair), estimable)
+        estimable = {cell: own for cell, own in weights.items() if own}
+        tables = common.select(cells, TRICK_SEPARATOR.join(pair), estimable)
         changes = list(changes_by_cell(tables, estimable, paired).values())
         if changes:
             yield (*pair, estimate_contrast(changes), len(changes))
 
 
-def make_interaction(
-    labels: tuple[str, str, str], estimate: Estimate, cells: int, transform: str
-) -> tuple[Interaction, Estimate]:
-    """Returns an interaction with these labels before correction, and its estimate."""
-    kind, tricks, where = labels
-    low, high = estimate.interval()
-    interaction = Interaction(
-        kind=kind,
-        tricks=tricks,
-        where=where,
-        ratio=ratio_or_difference(estimate.mean, transform),
-        low=ratio_or_difference(low, transform),
-        high=ratio_or_difference(high, transform),
-        cells=cells,
-        p=math.nan,
-        verdict="",
-    )
-    return interaction, estimate
-
-
 def correct_interactions(
-    family: list[tuple[Interaction, Estimate]], transform: str, looks: int = 1
+    family: list[UncorrectedInteraction], scale: MetricScale, looks: int = 1
 ) -> list[Interaction]:
-    """Returns the interactions with p, interval and verdict for their number and the looks."""
-    single = [estimate.p() * looks for _, estimate in family]
+    """Returns the interactions with p, intervals and verdicts for their number and the looks."""
+    single = [each.estimate.p() * looks for each in family]
     corrected = []
-    for (entry, estimate), p, tests in zip(
-        family, holm_correct(single), holm_divisors(single), strict=True
-    ):
-        low, high = (
-            ratio_or_difference(end, transform) for end in estimate.interval(tests * looks)
-        )
-        single_low, single_high = (
-            ratio_or_difference(end, transform) for end in estimate.interval(looks)
-        )
+    for each, p, tests in zip(family, holm_correct(single), holm_divisors(single), strict=True):
+        ends = [*each.estimate.interval(looks), *each.estimate.interval(tests * looks)]
+        ratio, low, high, *adjusted = map(scale.change_of, (each.estimate.mean, *ends))
         verdict = "differs" if p < 1 - CONFIDENCE_LEVEL else "undecided"
-        corrected.append(
-            replace(
-                entry,
-                low=single_low,
-                high=single_high,
-                p=p,
-                verdict=verdict,
-                adjusted_low=low,
-                adjusted_high=high,
-            )
-        )
+        names = each.kind, each.tricks, each.where
+        corrected.append(Interaction(*names, ratio, low, high, each.cells, p, verdict, *adjusted))
     return corrected

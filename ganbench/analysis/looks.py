@@ -6,7 +6,7 @@ keep the error (see `sequential`). All other statements have equal shares.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import pandas as pd
@@ -61,6 +61,34 @@ class Looks:
         arms = [(*cell, arm) for cell, weights in weights_by_cell.items() for arm in weights]
         planned = min((counts[arm] for arm in arms), default=self.rounds[0])
         return min(planned, self.seeds.get(name, self.seeds_at_last_look))
+
+
+@dataclass(frozen=True)
+class CommonSeeds:
+    """The restriction of an effect's arms to the seeds that all of them have; none if seeds are fixed."""
+
+    looks: Looks | None = None
+    counts: SeedCounts = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, looks: Looks | None, values: pd.DataFrame) -> Self:
+        return cls(looks, planned_seeds(values) if looks else {})
+
+    def count(self, name: str, weights_by_cell: Mapping[Cell, Weights]) -> int:
+        """Returns the seeds of all arms that these weights name; 0 if seeds are fixed."""
+        return self.looks.common_seeds(name, weights_by_cell, self.counts) if self.looks else 0
+
+    def select(
+        self, cells: Mapping[Cell, pd.DataFrame], name: str, weights_by_cell: Mapping[Cell, Weights]
+    ) -> Mapping[Cell, pd.DataFrame]:
+        """Returns the tables with the seeds of all arms that these weights name."""
+        if self.looks is None:
+            return cells
+        seeds = self.count(name, weights_by_cell)
+        return {cell: table[table.index < seeds] for cell, table in cells.items()}
+
+
+FIXED_SEEDS = CommonSeeds()
 
 
 def count_looks(plan: Mapping[str, Any]) -> int:

@@ -104,7 +104,8 @@ def make_rate(name: str, what: str, trainings: pd.DataFrame) -> FailureRate:
 @lru_cache(maxsize=1024)  # a large suite asks thousands of times for the same few counts
 def wilson_interval(count: int, total: int) -> tuple[float, float]:
     """Computes Wilson's interval of a share at the confidence level of all analyses."""
-    return clustered_wilson_interval(count / total, total)
+    interval = stats.binomtest(count, total).proportion_ci(CONFIDENCE_LEVEL, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def clustered_wilson_interval(share: float, count: float) -> tuple[float, float]:

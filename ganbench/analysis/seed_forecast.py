@@ -11,8 +11,8 @@ import pandas as pd
 from ganbench.experiments.suite import AdaptiveSeeds
 
 from .contrasts import CELL_COLUMNS, Cell, Estimate, network_of, satterthwaite_freedom
-from .effects import names_of_effects, outcome_rows
-from .factors import NO_TRICK, Weights, main_effect_weights, tricks_of_arm
+from .effects import names_of_effects, outcome_rows, weights_of_arms
+from .factors import Weights
 from .intervals import CONFIDENCE_LEVEL
 from .sequential import LookRule
 
@@ -63,14 +63,7 @@ def arms_by_cell(values: pd.DataFrame) -> dict[Cell, tuple[str, ...]]:
 
 def planned_weights(arms: Mapping[Cell, tuple[str, ...]], name: str) -> dict[Cell, Weights]:
     """Returns the weights with which an effect will be estimated, if all trainings finish."""
-    is_single = len(tricks_of_arm(name)) == 1
-    jointly = {name: 1.0, NO_TRICK: -1.0}
-    weights = {
-        cell: main_effect_weights(own, name)
-        if is_single
-        else (jointly if jointly.keys() <= set(own) else None)
-        for cell, own in arms.items()
-    }
+    weights = {cell: weights_of_arms(own, name) for cell, own in arms.items()}
     return {cell: own for cell, own in weights.items() if own}
 
 
