@@ -17,11 +17,13 @@ FLAG_NAMES = ("collapse", "oscillation", "won", "diverged")
 
 MIN_DOMINANT_ACCURACY = 0.99  # of pairs; normal scores then differ by 3.3 standard deviations
 MIN_LASTING_SHARE = 0.1  # of the training: the minimum length of dominance
-MIN_LOOKS = 3  # minimum length of dominance in loss records; one record may be a few steps
+MIN_DOMINANT_RECORDS = (
+    3  # minimum length of dominance in loss records; one record may be a few steps
+)
 
 MIN_SERIES_LENGTH = 20  # loss records below which no cycle is reported
 MIN_CYCLE_PERIODS = 3.5  # fewer periods are taken for a trend
-MIN_LOOKS_PER_PERIOD = 3  # loss records are means, in which faster cycles vanish
+MIN_RECORDS_PER_PERIOD = 3  # loss records are means, in which faster cycles vanish
 MIN_SPECTRAL_PROMINENCE = (
     18.0  # times the noise power there; at most 1 in 100 noise series reach it
 )
@@ -81,7 +83,7 @@ def detect_discriminator_dominance(losses: Points) -> int | None:
     missed = np.flatnonzero(pair_accuracy < MIN_DOMINANT_ACCURACY)
     first = int(missed[-1]) + 1 if len(missed) else 0
     lasted = len(pair_accuracy) - first
-    if lasted < max(MIN_LOOKS, MIN_LASTING_SHARE * len(pair_accuracy)):
+    if lasted < max(MIN_DOMINANT_RECORDS, MIN_LASTING_SHARE * len(pair_accuracy)):
         return None
     return (first + 1) * width
 
@@ -139,7 +141,7 @@ def find_spectral_line(plain: Numbers) -> tuple[float, float]:
     count = len(plain)
     frequencies = np.fft.rfftfreq(4 * count)  # finer than 1 / count: cycles need not be whole
     power = np.abs(np.fft.rfft(plain, 4 * count)) ** 2 / count
-    able = (frequencies >= MIN_CYCLE_PERIODS / count) & (frequencies <= 1 / MIN_LOOKS_PER_PERIOD)
+    able = (frequencies >= MIN_CYCLE_PERIODS / count) & (frequencies <= 1 / MIN_RECORDS_PER_PERIOD)
     above = np.where(able, power / red_noise_power(plain, frequencies), 0.0)
     best = int(above.argmax())
     return float(frequencies[best]), float(power[best])

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ganbench.counts import count_of
+from ganbench.counts import count_of, format_bytes
 from ganbench.data import DATA
 from ganbench.data.base import NotDownloaded
 from ganbench.data.paths import cache_root
@@ -66,7 +66,7 @@ def examine_devices() -> Iterator[dict[str, Any]]:
 
 def examine_disk() -> dict[str, Any]:
     free = shutil.disk_usage(Path.cwd()).free
-    text = f"{free / (1 << 30):.0f} GiB free here"
+    text = f"{format_bytes(free)} free here"
     return make_finding(
         "disk", free > MIN_FREE_BYTES, text if free > MIN_FREE_BYTES else f"{text}: make room"
     )
@@ -75,7 +75,7 @@ def examine_disk() -> dict[str, Any]:
 def examine_cache() -> dict[str, Any]:
     """Reports the size of the reference cache, which can be deleted at any time."""
     size = sum(path.stat().st_size for path in cache_root().rglob("*.safetensors"))
-    text = f"{size / (1 << 20):.0f} MiB of cached features in {cache_root()}"
+    text = f"{format_bytes(size)} of cached features in {cache_root()}"
     return make_finding("references", True, text, needed=False)
 
 

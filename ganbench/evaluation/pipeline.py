@@ -78,10 +78,10 @@ class EvaluationPipeline:
 
     fake: Source
     resolved: ResolvedSource
-    aside: Source | None  # held-out reals
+    held_out: Source | None  # held-out reals
     wanted: EvaluationOptions
     count: int | None
-    chosen: Sequence[int]  # indices of the reals
+    real_indices: Sequence[int]
     show: Show
 
     @cached_property
@@ -97,17 +97,17 @@ class EvaluationPipeline:
         self.refuse_unused_options()
         self.refuse_few_images()
         self.refuse_broken_files()
-        fake_extraction = self.extract_source(self.fake, self.fakes, "fakes")
-        real_extraction = self.extract_source(self.real, self.chosen, "reals")
+        fake_extraction = self.extract_source(self.fake, self.fake_indices, "fakes")
+        real_extraction = self.extract_source(self.real, self.real_indices, "reals")
         check_sides(self.fake, fake_extraction, self.real, real_extraction, self.label)
         self.show("metrics", 0, 1)
-        fake = self.make_feature_set(fake_extraction, self.fake, self.fakes)
-        real = self.make_feature_set(real_extraction, self.real, self.chosen)
-        fake.images = self.load_images(self.fake, self.fakes)
+        fake = self.make_feature_set(fake_extraction, self.fake, self.fake_indices)
+        real = self.make_feature_set(real_extraction, self.real, self.real_indices)
+        fake.images = self.load_images(self.fake, self.fake_indices)
         fake.sampler = self.latent_sampler()
-        real.images = self.load_images(self.real, self.chosen)
+        real.images = self.load_images(self.real, self.real_indices)
         real.cache = self.reference_cache(real_extraction)
-        if self.aside is not None:
+        if self.held_out is not None:
             real.held_out = lambda: self.held_out_features
         rows, floor = self.measure_metrics(fake, real)
         self.show("metrics", 1, 1)
@@ -127,7 +127,7 @@ class EvaluationPipeline:
         return Evaluation(*names, terms, rows, floor, tuple(notes), copies)
 
     @cached_property
-    def fakes(self) -> Sequence[int]:
+    def fake_indices(self) -> Sequence[int]:
         return choose_images(self.fake, self.count, self.wanted.seed, "fake")
 
     # Extraction
@@ -183,16 +183,16 @@ class EvaluationPipeline:
 
     def refuse_few_images(self) -> None:
         """Raises Unreadable, before any extraction, if a side has too few images."""
-        check_count(self.fake, len(self.fakes))
-        check_count(self.real, len(self.chosen))
-        if self.aside is not None:
-            check_count(self.aside, len(self.held_out_chosen))
+        check_count(self.fake, len(self.fake_indices))
+        check_count(self.real, len(self.real_indices))
+        if self.held_out is not None:
+            check_count(self.held_out, len(self.held_out_indices))
 
     def refuse_broken_files(self) -> None:
         """Raises Unreadable, with all broken files that can be found before the extraction."""
-        sides = [(self.fake, self.fakes), (self.real, self.chosen)]
-        if self.aside is not None:
-            sides.append((self.aside, self.held_out_chosen))
+        sides = [(self.fake, self.fake_indices), (self.real, self.real_indices)]
+        if self.held_out is not None:
+            sides.append((self.held_out, self.held_out_indices))
         if not self.wanted.skip_unreadable:
             with silence_decoders():
                 refuse_broken_headers(sides, self.wanted.threads)
@@ -286,22 +286,22 @@ class EvaluationPipeline:
 
     @cached_property
     def held_out_features(self) -> FeatureSet:
-        assert self.aside is not None
-        chosen = self.held_out_chosen
-        features = self.make_feature_set(self.held_out_extraction, self.aside, chosen)
-        features.images = self.load_images(self.aside, chosen)
+        assert self.held_out is not None
+        chosen = self.held_out_indices
+        features = self.make_feature_set(self.held_out_extraction, self.held_out, chosen)
+        features.images = self.load_images(self.held_out, chosen)
         return features
 
     @cached_property
     def held_out_extraction(self) -> Extraction:
-        assert self.aside is not None
-        return self.extract_source(self.aside, self.held_out_chosen, "held out")
+        assert self.held_out is not None
+        return self.extract_source(self.held_out, self.held_out_indices, "held out")
 
     @property
-    def held_out_chosen(self) -> range:
+    def held_out_indices(self) -> range:
         """The indices of the measured held-out images: as many as fakes if there are enough."""
-        assert self.aside is not None
-        return range(min(len(self.aside), len(self.fakes)))
+        assert self.held_out is not None
+        return range(min(len(self.held_out), len(self.fake_indices)))
 
     # Measurement
 
@@ -322,7 +322,7 @@ class EvaluationPipeline:
         self, real: FeatureSet, metrics: Sequence[str]
     ) -> tuple[Floors, str]:
         """Returns the floors and a description of the reals that give them."""
-        if self.aside is None:
+        if self.held_out is None:
             return self.measure_floors_of_halves(real, metrics)
         rules, held_out = self.rules, self.held_out_features
         rules.prepare_metrics(metrics, held_out, real)
@@ -331,9 +331,9 @@ class EvaluationPipeline:
         }, self.describe_held_out_floor()
 
     def describe_held_out_floor(self) -> str:
-        assert self.aside is not None
-        count, fakes = len(self.held_out_features), len(self.fakes)
-        text = f"{count:,} held-out images of {self.aside.name} instead of the fakes"
+        assert self.held_out is not None
+        count, fakes = len(self.held_out_features), len(self.fake_indices)
+        text = f"{count:,} held-out images of {self.held_out.name} instead of the fakes"
         if count >= fakes:
             return text
         return f"{text}; so few are too high a floor for {fakes:,} fakes, read the one by theory"
@@ -345,7 +345,7 @@ class EvaluationPipeline:
 
         They depend on the reals only, so they are cached with the reals.
         """
-        rules, (one, other) = self.rules, split_in_halves(real, len(self.fakes))
+        rules, (one, other) = self.rules, split_in_halves(real, len(self.fake_indices))
         names = {m: f"floor({self.wanted.protocol}, {m}, {len(one)})" for m in metrics}
         if any(real.cache.get(name) is None for name in names.values()):
             rules.prepare_metrics(metrics, one, other)

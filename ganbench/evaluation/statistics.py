@@ -96,7 +96,7 @@ class StatisticsPipeline(EvaluationPipeline):
     def make_side(self, source: Source, phase: str) -> StatisticsSide:
         if isinstance(source, StatisticsSource):
             return StatisticsSide(source, features_of_statistics(source))
-        chosen = self.fakes if source is self.fake else self.chosen
+        chosen = self.fake_indices if source is self.fake else self.real_indices
         extraction = self.extract_source(source, chosen, phase)
         return StatisticsSide(source, self.make_feature_set(extraction, source, chosen), extraction)
 
@@ -118,13 +118,13 @@ class StatisticsPipeline(EvaluationPipeline):
         """Returns the floor of held-out images, or None if there are none."""
         if not self.has_floor:
             return None
-        assert self.aside is not None
-        return self.measure(metric, StatisticsSide(self.aside, self.held_out_features), real)
+        assert self.held_out is not None
+        return self.measure(metric, StatisticsSide(self.held_out, self.held_out_features), real)
 
     @property
     def has_floor(self) -> bool:
         """Returns whether held-out images can be measured like the fakes."""
-        is_wanted = self.wanted.floor and self.aside is not None
+        is_wanted = self.wanted.floor and self.held_out is not None
         return is_wanted and not isinstance(self.fake, StatisticsSource)
 
     def measure(self, metric: str, fake: StatisticsSide, real: StatisticsSide) -> Measurement | str:

@@ -10,7 +10,7 @@ from .series import ChangePoint, Series
 
 UNIT_PREFIXES = {  # scaled units of each unit, the largest first
     "s": ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")),
-    "bytes": ((2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "bytes")),
+    "bytes": ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "bytes")),
 }
 TREND_CAUTION = (
     "A change point is a hint, not a gate: flat series also raise false alarms. "

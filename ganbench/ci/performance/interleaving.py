@@ -72,7 +72,7 @@ def log_ratio(base: BenchmarkReading, head: BenchmarkReading) -> float:
 
     Windows on a GPU did not take turns: their medians are compared.
     """
-    if base.looks or head.looks:
+    if base.gpu_samples or head.gpu_samples:
         return math.log(head.value / base.value)
     count = min(len(base.windows), len(head.windows))
     ratios = np.log(np.divide(head.windows[:count], base.windows[:count]))

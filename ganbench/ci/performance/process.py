@@ -46,13 +46,13 @@ class BenchmarkReading:
     work: str = ""  # description of the work, if it may differ between sides
     windows: tuple[float, ...] = ()  # seconds per unit of each window; CPU time if nothing waits
     wall: tuple[float, ...] = ()  # the same in wall-clock time, if different
-    looks: tuple[dict[str, Any], ...] = ()  # NVML samples after each window
+    gpu_samples: tuple[dict[str, Any], ...] = ()  # NVML samples after each window
     steady: bool = True
 
     @property
     def waits(self) -> bool:
         """Whether this is the wall-clock time of work that waits, such as a process that starts."""
-        return not (self.exact or self.wall or self.looks)
+        return not (self.exact or self.wall or self.gpu_samples)
 
     def record(self) -> dict[str, Any]:
         return asdict(self)
@@ -307,7 +307,10 @@ def make_reading(item: dict[str, Any]) -> BenchmarkReading:
     facts = {"work": work, "windows": windows, "wall": tuple(extra.get("wall", ()))}
     if "looks" in extra:
         steady_windows = [w for w, bad in zip(windows, extra["held_back"], strict=True) if not bad]
-        facts |= {"looks": tuple(extra["looks"]), "steady": len(steady_windows) >= MIN_WINDOWS}
+        facts |= {
+            "gpu_samples": tuple(extra["looks"]),
+            "steady": len(steady_windows) >= MIN_WINDOWS,
+        }
         return BenchmarkReading(median(steady_windows or windows), "s", False, **facts)
     # Noise can only increase CPU time, so the value is the minimum over windows.
     return BenchmarkReading(min(windows), "s", False, **facts)

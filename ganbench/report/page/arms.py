@@ -71,7 +71,7 @@ class TrainedCells:
 
     trials: dict[Key, list[Any]]  # one row per training, as named tuples
     scores: dict[Key, ScoresBySeed]
-    looks: LearningCurves
+    curves: LearningCurves
 
 
 def make_arm_cards(
@@ -173,10 +173,10 @@ def score_chart(key: Key, cells: TrainedCells, floor: float | None) -> list[ArmC
     if not seeds:
         return []
     steps = sorted({step for points in seeds.values() for step, _ in points})
-    label = cells.looks.label
+    label = cells.curves.label
     chart = {
         "x": chart_axis("step", log=False),
-        "y": chart_axis(label, cells.looks.log),
+        "y": chart_axis(label, cells.curves.log),
         "direct": len(seeds) <= MAX_DIRECT_LABELS,
         "at": steps,
         "floor": floor,

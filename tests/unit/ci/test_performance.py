@@ -373,8 +373,8 @@ def test_ratio_compares_windows_that_took_turns():
 
 def test_gpu_ratio_compares_medians():
     windows = (1.0, 3.0)
-    base = BenchmarkReading(2.0, "s", False, windows=windows, looks=({},))
-    head = BenchmarkReading(3.0, "s", False, windows=windows, looks=({},))
+    base = BenchmarkReading(2.0, "s", False, windows=windows, gpu_samples=({},))
+    head = BenchmarkReading(3.0, "s", False, windows=windows, gpu_samples=({},))
     assert log_ratio(base, head) == pytest.approx(math.log(1.5))
 
 
