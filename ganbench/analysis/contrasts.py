@@ -89,7 +89,7 @@ class Estimate:
 
 
 def detectable_size(freedom: float, level: float, power: float) -> float:
-    """Returns the change, in standard errors, that a one-sided t test at a level detects with a power."""
+    """Returns the change that a one-sided t test detects with a power, in standard errors."""
     bound = float(stats.t.ppf(1 - level, freedom))
     found = optimize.brentq(lambda size: stats.nct.sf(bound, freedom, size) - power, 0, 20 * bound)
     return float(found)

@@ -353,9 +353,9 @@ def effect_weights(table: pd.DataFrame, name: str) -> Weights | None:
 def weights_of_arms(
     arms: Sequence[str], name: str, measured: Sequence[str] | None = None
 ) -> Weights | None:
-    """Returns the weights of arms that estimate an effect, or None; by default all are measured.
+    """Returns the weights of arms that estimate an effect, or None.
 
-    The effect is the main effect of a single trick, or a list of tricks against none.
+    By default all arms are measured. The effect is the main effect of a single trick, or a list of tricks against none.
     """
     if len(tricks_of_arm(name)) == 1:
         return main_effect_weights(arms, name, measured)
@@ -364,7 +364,7 @@ def weights_of_arms(
 
 
 def weights_by_cell(cells: Mapping[Cell, pd.DataFrame], name: str) -> dict[Cell, Weights]:
-    """Returns the weights that estimate an effect in each cell, without the cells that have none."""
+    """Returns the weights that estimate an effect, for each cell that has some."""
     weights = {cell: effect_weights(table, name) for cell, table in cells.items()}
     return {cell: own for cell, own in weights.items() if own}
 

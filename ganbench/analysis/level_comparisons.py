@@ -41,7 +41,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Block:
-    """Cells that are equal but for the factor: one row for each seed, one column for each level."""
+    """Cells that are equal but for the factor: a row for each seed, a column for each level."""
 
     network: Hashable  # blocks that share initial weights have the same
     values: pd.DataFrame  # transformed; NaN for lost trainings

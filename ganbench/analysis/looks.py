@@ -65,7 +65,7 @@ class Looks:
 
 @dataclass(frozen=True)
 class CommonSeeds:
-    """The restriction of an effect's arms to the seeds that all of them have; none if seeds are fixed."""
+    """Restricts the arms of an effect to the seeds that all have, unless seeds are fixed."""
 
     looks: Looks | None = None
     counts: SeedCounts = field(default_factory=dict)

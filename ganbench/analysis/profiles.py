@@ -352,7 +352,7 @@ def profile_share_interval(shares: Numbers, seeds: NDArray[np.int64]) -> tuple[f
     """Computes the interval of a share from the seeds of each network.
 
     `shares` holds the share itself, then its resamples. If all resamples are equal, as for shares of 0 or 1,
-    the interval is Clopper and Pearson's (1934), with each seed of a network as one training. The same holds
+    the interval is Clopper and Pearson's (1934). Each seed of a network then is one training. The same holds
     if an arm has a single training, which gives no estimate of the error.
     """
     if seeds.min() > 1 and np.ptp(shares[1:]) > PROFILE_TOLERANCE:
@@ -380,9 +380,10 @@ def profile_mean_interval(means: Numbers, seeds: NDArray[np.int64]) -> tuple[flo
 
 
 def resampled_bounds(values: Numbers, seeds: NDArray[np.int64]) -> tuple[float, float]:
-    """Returns the estimate, which `values` begins with, plus and minus t standard errors of the resamples.
+    """Returns the estimate plus and minus t standard errors of the resamples.
 
-    If lost trainings make some resamples infinite, the bounds are the quantiles that enclose 95 % of them.
+    `values` begins with the estimate. If lost trainings make some resamples infinite, the bounds are the
+    quantiles that enclose 95 % of them.
     """
     tails = [(1 - CONFIDENCE_LEVEL) / 2, (1 + CONFIDENCE_LEVEL) / 2]
     if np.isfinite(values).all():

@@ -2,7 +2,7 @@
 
 Trainings of one network with one seed begin with the same weights, so they count as one. Shares have
 Wilson's intervals (1927) for as many trainings as networks have seeds. A trick is compared with the trainings
-of the same cell and seed without tricks in an exact randomization test (Fisher, 1935): without an effect, the
+of the same cell and seed without tricks, in an exact randomization test (Fisher, 1935). Without an effect, the
 change of each seed of a network has either sign. With one cell per network this is McNemar's test (1947).
 """
 
@@ -125,7 +125,7 @@ def count_signs(changes: "pd.Series[int]") -> tuple[int, int]:
 
 
 def randomization_test(changes: "pd.Series[int]") -> float:
-    """Computes the two-sided p-value of a sum of changes with equally probable signs; NaN without any."""
+    """Computes the two-sided p-value of a sum with equally probable signs; NaN for no change."""
     sizes = changes[changes != 0].abs()
     if sizes.empty:
         return math.nan

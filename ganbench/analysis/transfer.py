@@ -150,9 +150,9 @@ def correlation_interval(
     second: Numbers,
     tricks: Sequence[str] | None,
 ) -> tuple[float, float]:
-    """Returns the jackknife's interval on Fisher's scale (1921), which leaves out one trick at a time.
+    """Returns the jackknife's interval on Fisher's scale (1921).
 
-    Effects of one trick resemble each other, so they are no sample of their number.
+    It leaves out one trick at a time. Effects of one trick resemble each other, so they are no sample of their number.
     """
     names = np.array(range(first.shape[1]) if tricks is None else tricks)
     kept = [names != name for name in np.unique(names)]

@@ -88,7 +88,7 @@ def notes_on_held_out(held_out: Extraction, sides: Mapping[str, Extraction]) -> 
 
 
 def notes_on_sizes(fakes: Extraction, reals: Extraction) -> list[str]:
-    """Returns a note if all fakes have one size, and all reals another; given features have none."""
+    """Returns a note if fakes have one size and reals another; given features have none."""
     sizes = [side.extents.unique(dim=0) for side in (fakes, reals)]
     has_one = all(len(each) == 1 and each.all() for each in sizes)
     if not has_one or torch.equal(*sizes):

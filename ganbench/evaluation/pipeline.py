@@ -172,7 +172,7 @@ class EvaluationPipeline:
         )
 
     def refuse_unused_options(self) -> None:
-        """Raises Unreadable for a latent shape without a generator, and for unread held-out images."""
+        """Raises Unreadable for latents without a generator, and for unread held-out images."""
         has_generator = any(isinstance(side, GeneratorSource) for side in (self.fake, self.real))
         if self.wanted.latent is not None and not has_generator:
             raise Unreadable(f"--latent is for a generator, and {self.fake.name} is none")

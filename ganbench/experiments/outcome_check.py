@@ -72,7 +72,7 @@ def reasons_by_data(metric: str, tasks: Tasks, device: str, protocol: str) -> di
 
 
 def reason_against(metric: str, evaluator: Evaluator, tasks: Collection[str] = ()) -> str:
-    """Returns the requirement that neither the real examples nor a task meets, or an empty text."""
+    """Returns the requirement that neither reals nor tasks meet, or an empty text."""
     real = sample_of_reals(evaluator)
     missing = needs_without_hook(tasks)
     fake = replace(real, labels=None) if "labels" in missing else real

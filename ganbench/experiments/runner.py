@@ -154,7 +154,7 @@ def refuse_empty_plan(plan: list[PlannedTrial]) -> None:
 
 
 def is_other_plan(old: dict[str, Any] | None, new: dict[str, Any]) -> bool:
-    """Returns whether the old plan has trials or metrics that the new one lacks, or another analysis."""
+    """Returns whether the new plan has another analysis, or lacks old trials or metrics."""
     if old is None:
         return False
     trials = [{item["trial"] for item in plan["trials"]} for plan in (old, new)]

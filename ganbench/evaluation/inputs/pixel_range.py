@@ -55,7 +55,7 @@ def detect_range(span: ValueSpan, named: str, name: str) -> str:
 
 
 def describe_range(named: str, span: ValueSpan | None = None) -> str:
-    """Returns a note on floats, the range as which they are read, and their span if it is known."""
+    """Returns a note on floats: their span, if known, and the range that they are read as."""
     low, high = VALUE_RANGES[named]
     if span is None:
         return f"floats read as [{low:g}, {high:g}]"
