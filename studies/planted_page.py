@@ -99,8 +99,8 @@ Deviations:
   formula nor *detectable from* is reliable. For a trick that loses 40 %, the formula expects {expected}, and {detected}
   were detected.
 - The exact randomization test of failures is cautious, as a seed of a network counts once. For a trick with
-  failures in 40 % of trainings against 5 %, it shows the difference in {failures} of grids with 45 pairs, and in
-  {failures_three} with 27.
+  failures in 40 % of trainings against 5 %, it shows the difference in {shown} of grids with 45 pairs, and in
+  {shown_three} with 27.
 - Not tested: noise that different networks share, and grids in which a trick is not applicable everywhere. There, the
   means of the other tricks are over other backgrounds. An interaction with that trick can then look like an
   interaction with the cell.
@@ -279,8 +279,8 @@ def measure_detected_effects(effects: pd.DataFrame) -> dict[str, float]:
 def measure_detected_failures(rows: pd.DataFrame) -> dict[str, float]:
     failures = rows[rows["kind"] == "failures"].set_index(["scenario", "what"])["recovered"]
     return {
-        "failures": failures["failures", "d"],
-        "failures_three": failures["failures, three seeds", "d"],
+        "shown": failures["failures", "d"],
+        "shown_three": failures["failures, three seeds", "d"],
     }
 
 
