@@ -145,7 +145,9 @@ class BenchmarkRecord(Record):
     head: Number
     unit: str
     exact: bool
-    ratio: Number = Field(description="head / base, the median over pairs.")
+    ratio: Number = Field(
+        description="head / base: the geometric mean over pairs, or the ratio of exact counts."
+    )
     low: Number
     high: Number
     pairs: int

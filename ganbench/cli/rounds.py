@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +10,7 @@ from ganbench.analysis.adaptive_seeds import DECISIONS, GOES_ON, replay_looks
 from ganbench.counts import count_of
 from ganbench.experiments.deadline import Deadline
 from ganbench.experiments.executors.base import Executor
+from ganbench.experiments.monitoring.watch import announce_run
 from ganbench.experiments.plan import plan_trials
 from ganbench.experiments.prepared_run import PreparedRun, RunResult, ShowProgress
 from ganbench.experiments.runner import RunRequest, prepare_run
@@ -61,6 +63,21 @@ class RunInRounds:
         print_line: PrintLine,
     ) -> RunResult:
         """Runs the prepared pass and, with adaptive seeds, all rounds that follow."""
+        assert self.prepared
+        plan, folder = self.prepared.plan, self.prepared.folder
+        is_announced = (
+            announce_run(folder, len(plan["trials"])) if "adaptive" in plan else nullcontext()
+        )
+        with is_announced:  # also between two rounds
+            return self.execute_rounds(executor, show, deadline, print_line)
+
+    def execute_rounds(
+        self,
+        executor: Executor,
+        show: ShowProgress,
+        deadline: Deadline | None,
+        print_line: PrintLine,
+    ) -> RunResult:
         assert self.prepared
         result = self.prepared.execute(executor, show, deadline)
         selection = self.request.selection

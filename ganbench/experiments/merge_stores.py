@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ganbench.counts import count_of
 from ganbench.evaluation.scores_record import read_scores
 from ganbench.files import (
     CorruptFile,
@@ -214,8 +215,11 @@ def take_result(theirs: TrialFolder, ours: TrialFolder) -> None:
 
 
 def take_attempts(theirs: TrialFolder, ours: TrialFolder) -> None:
-    """Adds their attempts after ours, without those that a killed merge has added before."""
-    known = {read_attempt(attempt) for attempt in ours.attempts()}
+    """Adds their attempts after ours, without those that a killed merge has added before.
+
+    An attempt whose process died before its first event has nothing to add.
+    """
+    known = {b"", *map(read_attempt, ours.attempts())}
     for attempt in theirs.attempts():
         if read_attempt(attempt) not in known:
             target = ours.next_attempt_path()
@@ -279,16 +283,21 @@ def first_difference(ours: Any, theirs: Any, place: str = "") -> str:
         pairs = [(key, ours[key], theirs[key]) for key in ours]
     elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
         pairs = [(str(n), a, b) for n, (a, b) in enumerate(zip(ours, theirs, strict=True))]
+    elif isinstance(ours, dict) and isinstance(theirs, dict):
+        here, there = sorted(ours.keys() - theirs), sorted(theirs.keys() - ours)
+        names = [", ".join(keys) or "nothing" for keys in (here, there)]
+        return f"{place or 'it'} has {names[0]} only here, {names[1]} only there"
     else:
         equal = ours == theirs
-        return "" if equal else f"{place} is {brief(ours)} here, {brief(theirs)} there"
+        return "" if equal else f"{place or 'it'} is {brief(ours)} here, {brief(theirs)} there"
     inner = (first_difference(a, b, f"{place}.{key}".lstrip(".")) for key, a, b in pairs)
     return next(filter(None, inner), "")
 
 
 def brief(value: Any) -> str:
     """Returns plain data as text, containers by their sizes."""
-    return f"{len(value)} entries" if isinstance(value, dict | list) else str(value)
+    is_container = isinstance(value, dict | list)
+    return count_of(len(value), "entry", "entries") if is_container else str(value)
 
 
 def describe_provenance(folder: TrialFolder) -> str:

@@ -73,7 +73,9 @@ class MethodReport:
     def verdict(self) -> CommandVerdict:
         if self.faults:
             return CommandVerdict.REGRESSED
-        return CommandVerdict.CANNOT_DECIDE if self.errors else CommandVerdict.PASSED
+        if self.errors or not self.count_ended():  # an empty report is no pass
+            return CommandVerdict.CANNOT_DECIDE
+        return CommandVerdict.PASSED
 
     def record(self) -> MethodsRecord:
         """Returns the checks as a record for JSON."""

@@ -11,6 +11,7 @@ from statistics import median
 
 from ganbench.analysis.intervals import MeanInterval
 from ganbench.analysis.verdicts import CHANGED_VERDICTS, ComparisonVerdict
+from ganbench.counts import count_of
 from ganbench.errors import GanbenchError
 from ganbench.registry import suggest
 
@@ -172,7 +173,9 @@ class PerfGate:
                 raise
             self.report.uncounted = str(error)
             return nothing
-        self.print_line(f"instructions of {len(names)} subjects ({time.monotonic() - began:.0f} s)")
+        self.print_line(
+            f"instructions of {count_of(len(names), 'subject')} ({time.monotonic() - began:.0f} s)"
+        )
         return counts
 
     def run_round(
@@ -230,7 +233,7 @@ class PerfGate:
         self.report.seconds.append(time.monotonic() - began)
         count, last = len(pairs[0][0].readings), numbers[-1] + 1
         self.print_line(
-            f"{label}, {last} pairs: {count} benchmarks {self.report.seconds[-1]:.0f} s"
+            f"{label}, {count_of(last, 'pair')}: {count_of(count, 'benchmark')} {self.report.seconds[-1]:.0f} s"
         )
 
     def measure_steadily(

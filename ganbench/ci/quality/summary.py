@@ -118,7 +118,8 @@ def gate_tally(verdict: GateVerdict, baseline: Baseline) -> Iterator[str]:
         listed = ", ".join(f"{counted[v]} {word}" for v, word in words.items() if counted[v])
         yield f"{count_of(len(verdict.tests), 'test')}: {listed}."
     if verdict.failures_caught:
-        yield f"An increase in failures is proven if at least {verdict.failures_caught} trainings fail."
+        caught = count_of(verdict.failures_caught, "failed training")
+        yield f"An increase in failures is proven from {caught} on."
     short = shorten_cell_names(p.cell for p in verdict.powers)
     for metric in dict.fromkeys(p.metric for p in verdict.powers):
         parts = sorted((p for p in verdict.powers if p.metric == metric), key=lambda p: p.caught[1])

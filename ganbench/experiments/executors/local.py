@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from ganbench.errors import GanbenchError
 from ganbench.experiments.deadline import DeadlineNear
+from ganbench.experiments.lease import read_holder
 from ganbench.experiments.store import Attempt
 
 from .base import Executor, Job, JobGroup, JobStatus, OnProgress, TrialLimits
@@ -233,7 +234,12 @@ class _LocalRun:
 
 
 def record_failure(job: Job, why: str, output: str = "") -> None:
-    """Records a failed end of the last attempt, and its output; a full disk may prevent it."""
+    """Records a failed end of the last attempt, and its output; a full disk may prevent it.
+
+    The process of the job has ended. If another one holds the trial, the last attempt is that one's.
+    """
+    if read_holder(job.folder.folder):
+        return
     with suppress(OSError):
         attempt = open_attempt(job)
         if output and not attempt.log_path.exists():

@@ -243,8 +243,7 @@ class RemoteRun:
         """Sends a lost trial again; its last loss fails it."""
         status.tries += 1
         self.has_losses = True
-        if not read_holder(status.job.folder.folder):  # otherwise another run has begun it
-            record_failure(status.job, why)
+        record_failure(status.job, why)
         if status.tries < MAX_LOSSES:
             self.waiting.append([status])
         else:

@@ -67,7 +67,7 @@ class TrackerGroup(AbstractContextManager["TrackerGroup"]):
         sent.counts[attempt.folder] = len(events)
         if trial_progress.has_ended:
             self.ended.add(folder.folder)
-            final = last_measurements(folder)
+            final = last_measurements(folder, trial_progress.protocol)
             self.on_each_tracker(
                 lambda tracker: tracker.end(
                     sent.trial, trial_progress.state, final, folder.samples_path
@@ -127,10 +127,8 @@ def finite_event_numbers(event: Mapping[str, Any]) -> dict[str, float]:
     return {k: float(v) for k, v in values.items() if v is not None and math.isfinite(v)}
 
 
-def last_measurements(folder: TrialFolder) -> dict[str, float]:
-    """Returns the finite measured values of the last checkpoint, over all protocols."""
-    values: dict[str, float] = {}
-    for path in sorted((folder.folder / "evaluations").glob("*-last.json")):
-        readings = (read_json_or_none(path) or {}).get("metrics", {})
-        values |= {name: r["value"] for name, r in readings.items() if "value" in r}
+def last_measurements(folder: TrialFolder, protocol: str) -> dict[str, float]:
+    """Returns the finite measured values of the last checkpoint under a protocol."""
+    readings = (read_json_or_none(folder.scores_path(protocol, "last")) or {}).get("metrics", {})
+    values = {name: r["value"] for name, r in readings.items() if "value" in r}
     return {name: value for name, value in values.items() if math.isfinite(value)}

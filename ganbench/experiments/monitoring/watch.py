@@ -43,21 +43,39 @@ class RunMonitor:
 
     def __init__(self, folder: Path):
         """Raises FileNotFoundError if there is no plan, and CorruptFile for damaged files."""
-        plan = read_plan(folder)
+        self.folder, self.store, self.planned_at = folder, Store(folder.parent), 0
+        self.trials: list[TrialProgress] = []
+        read_plan_status(self.read_trials(), self.store)
+
+    def read_trials(self) -> dict[str, Any]:
+        """Reads the trials of the plan, and returns it; known trials keep their progress."""
+        plan = read_plan(self.folder)
         if plan is None:
-            raise FileNotFoundError(f"{folder / 'plan.json'} does not exist")
-        self.folder, store = folder, Store(folder.parent)
-        read_plan_status(plan, store)
+            raise FileNotFoundError(f"{self.folder / 'plan.json'} does not exist")
+        known = {each.folder.folder: each for each in self.trials if each.folder}
         items = {t["trial"]: t for t in plan["trials"] if not t["objection"]}
-        self.trials = [
-            TrialProgress(
-                label=format_trial_label(item, item["role"]), folder=store.trial_folder(identifier)
+        self.trials = []
+        for identifier, item in items.items():
+            folder = self.store.trial_folder(identifier)
+            new = TrialProgress(
+                label=format_trial_label(item, item["role"]),
+                folder=folder,
+                protocol=item["protocol"],
             )
-            for identifier, item in items.items()
-        ]
+            self.trials.append(known.get(folder.folder, new))
+        self.planned_at = self.plan_time()
+        return plan
+
+    def plan_time(self) -> int:
+        return (self.folder / "plan.json").stat().st_mtime_ns
 
     def refresh(self) -> list[TrialProgress]:
-        """Returns the current progress of every trial. Finished trials are not read again."""
+        """Returns the current progress of every trial. Finished trials are not read again.
+
+        A new round of adaptive seeds has planned more trials.
+        """
+        if self.plan_time() != self.planned_at:
+            self.read_trials()
         for trial_progress in self.trials:
             if trial_progress.state not in TRAINED_OUTCOMES:
                 refresh_trial(trial_progress)

@@ -10,6 +10,7 @@ from verdict_schema import read_verdict
 
 from ganbench.analysis.verdicts import CommandVerdict
 from ganbench.ci.methods import measuring
+from ganbench.ci.methods.base import MethodReport
 from ganbench.ci.methods.cells import CheckedCell
 from ganbench.ci.methods.losses import FORMS
 from ganbench.ci.methods.metrics import METRIC_CHECKS
@@ -48,6 +49,11 @@ def make_cell(variant=PLAIN, loss="", tricks=()) -> CheckedCell:
 
 def faulty_methods(cell: CheckedCell, *metrics: str) -> set[str]:
     return {fault.method for fault in check_methods([cell], metrics).faults}
+
+
+def test_report_without_checks_is_no_pass():
+    report = MethodReport([], [])
+    assert (report.verdict, report.verdict.exit_code) == (CommandVerdict.CANNOT_DECIDE, 3)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from helpers import held_by_another_process
 
 from ganbench.experiments import merge_stores
-from ganbench.experiments.merge_stores import merge_source
+from ganbench.experiments.merge_stores import first_difference, merge_source
 from ganbench.experiments.outcomes import read_plan_status
 from ganbench.experiments.store import Store, TrialFolder, read_plan
 from ganbench.files import read_json, write_json
@@ -106,6 +106,15 @@ def test_their_attempts_follow_ours(theirs, ours):
     own.new_attempt().record_end("failed", "no memory")
     merge_source(theirs, ours)
     assert [attempt.read_end()["outcome"] for attempt in own.attempts()] == ["failed", "done"]
+
+
+def test_attempt_that_died_before_its_first_event_is_left_out(theirs, ours):
+    folder = TrialFolder(trial_paths(theirs)[0])
+    own = TrialFolder(ours / folder.folder.relative_to(theirs))
+    folder.new_attempt()
+    for _ in range(2):
+        merge_source(theirs, ours)
+        assert len(own.attempts()) == len(folder.attempts()) - 1
 
 
 def test_finished_trial_is_kept(theirs, ours):
@@ -283,6 +292,18 @@ def test_other_plan_is_named(theirs, ours):
     assert (
         sentence == "suite small: two plans differ, ours is kept: budget.amount is 40 here, 7 there"
     )
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "sentence"),
+    [
+        ({"a": 1, "b": 2}, {"a": 1}, "it has b only here, nothing only there"),
+        ({"x": {"fid": 1}}, {"x": {"kid": 1}}, "x has fid only here, kid only there"),
+        ({"x": [1]}, {"x": [1, 2]}, "x is 1 entry here, 2 entries there"),
+    ],
+)
+def test_differences_are_named(here, there, sentence):
+    assert first_difference(here, there) == sentence
 
 
 # Archives from elsewhere

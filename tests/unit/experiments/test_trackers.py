@@ -57,7 +57,7 @@ def folder(tmp_path):
 
 
 def trial_progress(folder, state="running") -> TrialProgress:
-    return TrialProgress(label="a / b", folder=folder, state=state)
+    return TrialProgress(label="a / b", folder=folder, state=state, protocol="p")
 
 
 def test_each_event_is_logged_once_in_order(folder):
@@ -71,6 +71,9 @@ def test_each_event_is_logged_once_in_order(folder):
         tracking.update([trial_progress(folder)])
         attempt.append_event(step=60, scores={"fid": 7.0, "modes": 3.0})
         tracking.update([trial_progress(folder)])
+        write_json(
+            folder.scores_path("z", "last"), {"metrics": {"fid": {"value": 99.0}}}
+        )  # of another protocol
         write_json(
             folder.scores_path("p", "last"),
             {"metrics": {"fid": {"value": 6.5}, "is": {"reason": "no"}}},

@@ -30,6 +30,7 @@ from ganbench.report.losses import (
 )
 from ganbench.report.page import keep_numbers_whole, render_page, with_break_points
 from ganbench.report.page.arm_data import make_arm_data
+from ganbench.report.page.citation import escape_latex
 from ganbench.report.page.emphasis import best_lines, page_colours
 from ganbench.report.page.images import PictureAlbum, own_pixels, shrink_picture
 from ganbench.report.page.plots import PercentAxis, linear_ticks, logarithmic_ticks
@@ -344,6 +345,13 @@ def test_large_page_compares_the_outcome_alone(monkeypatch):
     monkeypatch.setattr("ganbench.report.page.arm_data.MAX_ARM_VALUES", 10)
     content = make_arm_data(usual_report().frame, usual_report().board)
     assert [metric["name"] for metric in content["metrics"]] == ["fid"]
+
+
+def test_citation_escapes_what_latex_reads_as_commands():
+    text = escape_latex(r"folder('C:\a~b{c}^d_100%')")
+    assert text == (
+        r"folder('C:\textbackslash{}a\textasciitilde{}b\{c\}\textasciicircum{}d\_100\%')"
+    )
 
 
 def test_citation_has_version_and_protocol(usual_page):

@@ -311,6 +311,18 @@ def test_monitor_reads_states_from_store(folder):
     assert trials[0].label == "ring / gan / hinge / untrained / seed 0"
 
 
+def test_monitor_shows_trials_of_later_rounds(folder):
+    """Adaptive seeds plan more trials while others are watched."""
+    monitor = RunMonitor(folder)
+    make_attempt(folder, 1).append_event(step=50, progress=0.25)
+    known = monitor.refresh()
+    added = {**PLAN["trials"][1], "trial": trial_id(9), "seed": 9}
+    write_json(folder / "plan.json", {**PLAN, "trials": [*PLAN["trials"], added]})
+    trials = monitor.refresh()
+    assert trials[: len(known)] == known
+    assert [each.label for each in trials[len(known) :]] == ["ring / gan / hinge / none / seed 9"]
+
+
 def test_killed_trials_are_waiting(folder):
     make_attempt(folder, 0).record_end("interrupted", "at step 3")
     make_attempt(folder, 1)
