@@ -29,7 +29,7 @@ def draw_profiles(
     panel.set_xticks(labelled, [f"{factor:g}" for factor in labelled], fontsize=8)
     panel.minorticks_off()
     panel.set_xlabel(
-        f"factor of the best {metric_display_name(plan['analysis']['outcome'], plan)} of the cell",
+        f"factor of the best {metric_display_name(plan['analysis']['outcome'], plan)} of the background",
         fontsize=9,
     )
     panel.set_ylabel("share of trainings", fontsize=9)

@@ -4,11 +4,12 @@ The script compares any two arms from these values, and finds the arm that a lin
 """
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 
-from ganbench.analysis.contrasts import CELL_COLUMNS
+from ganbench.analysis.contrasts import CELL_COLUMNS, network_of
 from ganbench.analysis.metric_scale import metric_scale
 from ganbench.analysis.rows import ARM_COLUMNS, without_attributes
 from ganbench.report.arm_names import ArmNamer
@@ -31,7 +32,8 @@ def make_arm_data(frame: pd.DataFrame, board: pd.DataFrame) -> dict[str, Any]:
     seeds = sorted(plan["seeds"])
     values = values_by_arm(frame, metrics)
     names = arm_names(ranked, ArmNamer.of(board))
-    cells = {key: n for n, key in enumerate(dict.fromkeys(map(cell_key, rows_of(ranked))))}
+    backgrounds = number_keys(map(background_key, rows_of(ranked)))
+    networks = number_keys(map(network_of, backgrounds))
     return {
         "paired": bool(plan["analysis"]["paired"]),
         "seeds": seeds,
@@ -41,12 +43,18 @@ def make_arm_data(frame: pd.DataFrame, board: pd.DataFrame) -> dict[str, Any]:
                 "n": int(number),
                 **names[int(number)],
                 "tricks": row["tricks"],
-                "cell": cells[cell_key(row)],
+                "background": backgrounds[background_key(row)],
+                "network": networks[network_of(background_key(row))],
                 "values": arm_values(values.get(arm_key(row), {}), metrics, seeds),
             }
             for number, row in zip(ranked.index, rows_of(ranked), strict=True)
         ],
     }
+
+
+def number_keys(keys: Iterable[Key]) -> dict[Key, int]:
+    """Numbers keys in the order of their first appearance."""
+    return {key: number for number, key in enumerate(dict.fromkeys(keys))}
 
 
 def rows_of(board: pd.DataFrame) -> list[dict[Any, Any]]:
@@ -122,7 +130,7 @@ def arm_key(row: dict[Any, Any]) -> Key:
     return plain_key(row[column] for column in ARM_COLUMNS)
 
 
-def cell_key(row: dict[Any, Any]) -> Key:
+def background_key(row: dict[Any, Any]) -> Key:
     return plain_key(row[column] for column in CELL_COLUMNS)
 
 

@@ -20,7 +20,7 @@ function formatChange(v, transform) { // of logarithmic metrics in percent, or a
 
 function compareMetric(metric, place, one, other) {
   const to = toScale[metric.transform], scaled = (arm) => arm.values[place].map((v) => (v === null ? null : to(v)));
-  const isPaired = arms.paired && one.cell === other.cell;
+  const isPaired = arms.paired && one.network === other.network;
   return { ...differenceOf(scaled(one), scaled(other), isPaired), isPaired };
 }
 
@@ -46,7 +46,7 @@ function markHeads(row, scope) {
 }
 
 function testOf(one, other) {
-  if (one.cell !== other.cell) return "by Welch's test, as the arms are of different cells";
+  if (one.network !== other.network) return "by Welch's test, as the arms are of different networks";
   return arms.paired ? "paired by seed" : "by Welch's test, as the suite declares no pairs";
 }
 
@@ -128,7 +128,7 @@ function setUpCompare(section) {
     else select.append(...options); // one group has no name
   }));
   const bestOther = (arm, isNear) => arms.arms.find((other) => other !== arm && isNear(other));
-  const baseline = (arm) => bestOther(arm, (other) => other.cell === arm.cell && other.tricks === "none");
+  const baseline = (arm) => bestOther(arm, (other) => other.background === arm.background && other.tricks === "none");
   const partner = (arm) => baseline(arm) ?? bestOther(arm, (other) => other.group === arm.group) ?? bestOther(arm, () => true);
   const start = [arms.arms.find(baseline) ?? arms.arms[0]];
   start.push(partner(start[0]));
