@@ -1,16 +1,17 @@
 """The hypothesis tests of a gate, for worse metrics and for more failed trainings.
 
 A metric is tested by Welch's one-sided t test (1947) on the metric's scale. The null hypothesis is a
-worsening of at most the margin, not the absence of a change. Failures of all cells together are tested by
-Fisher's exact test (1935). Holm's correction (1979) over all tests bounds the false alarm rate of the gate.
+worsening of at most the margin, not the absence of a change. Failures of all cells together are tested by an
+exact permutation of seeds between the sides (Fisher, 1935), as cells of one seed may fail together. Holm's
+correction (1979) over all tests bounds the false alarm rate of the gate.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 
 import numpy as np
-from scipy import stats
 
 from ganbench.analysis.contrasts import difference_of_means, holm_correct
 from ganbench.analysis.metric_scale import MetricScale
@@ -72,7 +73,7 @@ def run_tests(
     ]
     if cells:
         tests.append(
-            fisher_failure_test([before[cell] for cell in cells], [after[cell] for cell in cells])
+            failure_test([before[cell] for cell in cells], [after[cell] for cell in cells])
         )
     corrected = holm_correct([test.p for test in tests])
     return [
@@ -141,10 +142,8 @@ def non_inferiority_test(
     )
 
 
-def fisher_failure_test(
-    before: Sequence[CellTrainings], after: Sequence[CellTrainings]
-) -> GateTest:
-    """Computes Fisher's one-sided test for a higher share of failed trainings.
+def failure_test(before: Sequence[CellTrainings], after: Sequence[CellTrainings]) -> GateTest:
+    """Tests for more failed trainings by seed; with one cell it is Fisher's exact test.
 
     It has no bound, so equal shares are no proof that failures did not become more frequent.
     """
@@ -152,8 +151,7 @@ def fisher_failure_test(
         [sum(getattr(side, what) for side in sides) for sides in (before, after)]
         for what in ("failed", "ended")
     )
-    table = np.array([[failed[side], ended[side] - failed[side]] for side in (1, 0)])
-    p = float(stats.fisher_exact(table, alternative="greater").pvalue)
+    p = p_of_more_failures(failures_by_seed(before), failures_by_seed(after))
     one, other = (f / max(1, e) for f, e in zip(failed, ended, strict=True))
     wording = f"{failed[0]} of {ended[0]} before, {failed[1]} of {ended[1]} after"
     return GateTest(
@@ -169,6 +167,35 @@ def fisher_failure_test(
         counts=(ended[0], ended[1]),
         scale=MetricScale("lower", "none"),
     )
+
+
+def failures_by_seed(cells: Sequence[CellTrainings]) -> list[int]:
+    """Returns the number of cells that failed, for each seed."""
+    flags = [failed_seeds(cell) for cell in cells]
+    return [sum(of_seed) for of_seed in zip_longest(*flags, fillvalue=False)]
+
+
+def failed_seeds(cell: CellTrainings) -> list[bool]:
+    """Returns for each seed whether it failed: it then has no value of any metric.
+
+    If the values do not tell, the first seeds count as failed, so that those of all cells are the same.
+    """
+    rows = list(zip(*cell.values.values(), strict=False))
+    flags = [all(value is None for value in row) for row in rows]
+    if (len(flags), sum(flags)) == (cell.ended, cell.failed):
+        return flags
+    return [number < cell.failed for number in range(cell.ended)]
+
+
+def p_of_more_failures(before: Sequence[int], after: Sequence[int]) -> float:
+    """Computes the exact p that as many seeds, drawn from both sides, fail as often as those after."""
+    pool, drawn = [*before, *after], len(after)
+    ways = np.zeros((drawn + 1, sum(pool) + 1))  # [seeds drawn, failures]
+    ways[0, 0] = 1
+    for count in pool:
+        for number in range(drawn, 0, -1):
+            ways[number, count:] += ways[number - 1, : ways.shape[1] - count]
+    return float(ways[drawn, sum(after) :].sum() / math.comb(len(pool), drawn))
 
 
 def with_test_verdict(test: GateTest, p: float, false_alarms: float) -> GateTest:

@@ -5,7 +5,7 @@ variance of the baseline. The level is that of Holm's first step, so the true pr
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from scipy import stats
@@ -13,7 +13,12 @@ from scipy import stats
 from ganbench.analysis.contrasts import detectable_size, satterthwaite_freedom
 from ganbench.analysis.metric_scale import MetricScale
 
-from .hypothesis_tests import CellTrainings, comparable_values
+from .hypothesis_tests import (
+    CellTrainings,
+    comparable_values,
+    failures_by_seed,
+    p_of_more_failures,
+)
 
 DETECTION_PROBABILITIES = (0.5, 0.8, 0.95)
 
@@ -97,14 +102,12 @@ def smallest_detected(
     return margin + error * detectable_size(shared_freedom(before, after), level, wanted)
 
 
-def detectable_failures(baseline: Iterable[CellTrainings], after: int, level: float) -> int | None:
-    """Returns the smallest number of failures in a gate that proves an increase.
+def detectable_failures(baseline: Sequence[CellTrainings], seeds: int, level: float) -> int | None:
+    """Returns the smallest number of failed trainings of different seeds that proves an increase.
 
-    None if even the failure of all trainings is no proof.
+    None if even a failure of every seed is no proof.
     """
-    sides = list(baseline)
-    failed, ended = sum(side.failed for side in sides), sum(side.ended for side in sides)
-    p = (
-        float(stats.hypergeom.sf(k - 1, ended + after, failed + k, after)) for k in range(after + 1)
-    )
-    return next((k for k, value in enumerate(p) if value < level), None)
+    before = failures_by_seed(baseline)
+    sides = ([number < failed for number in range(seeds)] for failed in range(seeds + 1))
+    p = (p_of_more_failures(before, after) for after in sides)
+    return next((failed for failed, value in enumerate(p) if value < level), None)

@@ -119,7 +119,7 @@ def gate_tally(verdict: GateVerdict, baseline: Baseline) -> Iterator[str]:
         yield f"{count_of(len(verdict.tests), 'test')}: {listed}."
     if verdict.failures_caught:
         caught = count_of(verdict.failures_caught, "failed training")
-        yield f"An increase in failures is proven from {caught} on."
+        yield f"An increase in failures is proven from {caught} on, each of another seed."
     short = shorten_cell_names(p.cell for p in verdict.powers)
     for metric in dict.fromkeys(p.metric for p in verdict.powers):
         parts = sorted((p for p in verdict.powers if p.metric == metric), key=lambda p: p.caught[1])

@@ -1,5 +1,6 @@
 """Tests of hypotheses of the quality gate, against SciPy and statsmodels."""
 
+import itertools
 import math
 
 import numpy as np
@@ -12,6 +13,8 @@ from ganbench.analysis.metric_scale import MetricScale
 from ganbench.ci.quality.hypothesis_tests import (
     FAILURES_METRIC,
     CellTrainings,
+    failures_by_seed,
+    p_of_more_failures,
     run_tests,
 )
 from ganbench.ci.quality.power import detectable_powers, detection_probability
@@ -54,19 +57,43 @@ def test_lower_value_of_higher_metric_is_worse():
     assert result.verdict == "not worse"
 
 
-def test_failures_equal_fisher_exact_test():
-    before = {
-        "a": cell_trainings(log_normal_values(0, 20), 1),
-        "b": cell_trainings(log_normal_values(1, 20), 0),
-    }
-    after = {
-        "a": cell_trainings(log_normal_values(2, 3), 5),
-        "b": cell_trainings(log_normal_values(3, 6), 2),
-    }
-    *_, result = run_tests(before, after, {"fid": LOG}, {}, ALARMS)
-    expected = stats.fisher_exact([[7, 9], [1, 40]], alternative="greater")
+def test_failures_of_one_cell_equal_fisher_exact_test():
+    before, after = cell_trainings([3.0] * 20, 1), cell_trainings([3.0] * 3, 5)
+    *_, result = run_tests({"c": before}, {"c": after}, {"fid": LOG}, {}, ALARMS)
+    expected = stats.fisher_exact([[5, 3], [1, 20]], alternative="greater")
     assert (result.metric, result.verdict) == (FAILURES_METRIC, "worse")
     assert result.p == pytest.approx(expected.pvalue)
+
+
+def side_of_seeds(failed, seeds, cells=4):
+    """Returns a side on which the same seeds fail in all cells."""
+    values = [None if seed in failed else 3.0 for seed in range(seeds)]
+    trainings = CellTrainings(seeds, len(failed), {"fid": values})
+    return {f"cell {number}": trainings for number in range(cells)}
+
+
+def test_cells_of_a_seed_fail_together():
+    """Two of six seeds that fail in all cells prove no more than in one cell."""
+    before, after = side_of_seeds({0}, 12), side_of_seeds({1, 4}, 6)
+    *_, result = run_tests(before, after, {"fid": LOG}, {}, ALARMS)
+    expected = stats.fisher_exact([[2, 4], [1, 11]], alternative="greater").pvalue
+    assert result.p == pytest.approx(expected)
+    assert result.counts == (48, 24)
+    of_cells = stats.fisher_exact([[8, 16], [4, 44]], alternative="greater").pvalue
+    assert of_cells < 0.02 < result.p
+
+
+def test_permutation_of_seeds_equals_all_draws():
+    before, after = [0, 1, 0, 0, 3], [2, 0, 3]
+    sums = [sum(drawn) for drawn in itertools.combinations([*before, *after], len(after))]
+    assert p_of_more_failures(before, after) == pytest.approx(np.mean(np.array(sums) >= sum(after)))
+
+
+def test_failures_without_known_seeds_are_those_of_the_same_seeds():
+    unknown = CellTrainings(4, 2, {"fid": [1.0, 2.0]})
+    known = CellTrainings(4, 1, {"fid": [1.0, None, 2.0, 3.0]})
+    assert failures_by_seed([unknown, unknown]) == [2, 2, 0, 0]
+    assert failures_by_seed([unknown, known]) == [1, 2, 0, 0]
 
 
 def test_too_few_values_are_not_tested():

@@ -72,7 +72,7 @@ def test_lost_trainings_alone_are_a_regression(gated_images, tmp_path):
     line = f"gate good8.npy --lost 3 {REFERENCE_OPTIONS} --json"
     few = read_verdict(run_program(gated_images, line).stdout)
     assert few["power"] == []
-    assert any("at least 4 trainings fail" in line for line in few["sentences"])
+    assert any("from 4 failed trainings on" in line for line in few["sentences"])
 
 
 def test_other_reals_are_no_other_extractor(gated_images):
