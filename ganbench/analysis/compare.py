@@ -1,18 +1,19 @@
 """Comparison of two tables of results: better, worse, equivalent and undecided cells.
 
 Cells in both tables are compared with Student's or Welch's t test (1908, 1947). Their failed
-trainings are compared with Fisher's exact test (1935). Both tests have Holm's correction (1979) over
-the cells of a metric. Values measured under different protocols are never compared.
+trainings are compared with Fisher's exact test (1935). Over all cells it permutes seeds, as the cells of a
+network may fail together at one seed. Both tests have Holm's correction (1979) over the cells of a metric.
+Values measured under different protocols are never compared.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from ganbench.evaluation.metric_names import depends_on_features, features_of_plan
 from ganbench.registry import SpecError, suggest
@@ -22,10 +23,14 @@ from .contrasts import Change, Samples, change_of_samples, estimate_contrast, ho
 from .intervals import CONFIDENCE_LEVEL, is_improvement, ratio_or_difference, t_interval
 from .matched_cells import MatchedCell, count_ended, match_cells, transformed_values
 from .metric_scale import metric_scale
+from .rates import chances_of_drawn_sum
 from .rows import ARM_COLUMNS
 from .verdicts import ComparisonVerdict
 
 COUNT_FIELDS = ("failed_before", "ended_before", "failed_after", "ended_after")
+FailuresBySeed = tuple[
+    list[int], list[int]
+]  # of a network: failed cells of each seed, before and after
 UNIT_OF_TRANSFORM = {"log": "ratio", "none": "difference", "logit": "log odds"}  # unit of a change
 
 
@@ -73,7 +78,15 @@ def compare_overall(
     share = declared_margin(b, margin)
     chosen = shared_metrics(a, b, metrics)
     means = [
-        mean_comparison(blank_comparison(a, b, m, share), list(compare_cells(a, b, m, share)))
+        mean_comparison(
+            blank_comparison(a, b, m, share),
+            list(compare_cells(a, b, m, share)),
+            failures_by_network(
+                match
+                for match, cell in described_matches(a, b, m, share)
+                if cell.verdict not in UNTESTED_VERDICTS
+            ),
+        )
         for m in chosen
     ]
     raw = with_family_intervals(means)
@@ -119,16 +132,24 @@ def compare_cells(
     The list is empty unless both sides have comparable values.
     """
     transform = metric_scale(b.attrs["plan"], metric).transform
-    for match in match_cells(a, b, metric):
-        cell = replace(blank_comparison(a, b, metric, margin), **describe_match(match, transform))
-        if has_nothing_to_compare(cell):
-            continue
+    for match, cell in described_matches(a, b, metric, margin):
         if cell.verdict in UNTESTED_VERDICTS:
             yield cell, []
         else:
             change = change_between(match, transform, cell.paired)
             own = [change] if change else []
-            yield with_tests(cell, own, [failure_counts(cell)]), own
+            yield with_tests(cell, own, failures_by_network([match])), own
+
+
+def described_matches(
+    a: pd.DataFrame, b: pd.DataFrame, metric: str, margin: float
+) -> Iterator[tuple[MatchedCell, CellComparison]]:
+    """Yields each cell that has something to compare, with its comparison before any test."""
+    transform = metric_scale(b.attrs["plan"], metric).transform
+    for match in match_cells(a, b, metric):
+        cell = replace(blank_comparison(a, b, metric, margin), **describe_match(match, transform))
+        if not has_nothing_to_compare(cell):
+            yield match, cell
 
 
 def has_nothing_to_compare(cell: CellComparison) -> bool:
@@ -183,7 +204,9 @@ def change_between(match: MatchedCell, transform: str, paired: bool) -> Change |
 
 
 def mean_comparison(
-    blank: CellComparison, cells: Sequence[tuple[CellComparison, list[Change]]]
+    blank: CellComparison,
+    cells: Sequence[tuple[CellComparison, list[Change]]],
+    failures: Sequence[FailuresBySeed],
 ) -> tuple[CellComparison, list[Change]]:
     """Averages the changes of all cells and adds up their failed trainings.
 
@@ -197,7 +220,7 @@ def mean_comparison(
     verdict = classify_without_test(matched)
     named = replace(blank, verdict=verdict, reason="; ".join(refused), **totals)
     changes = [change for _, own in cells for change in own]
-    return with_tests(named, changes, [failure_counts(c) for c in matched]), changes
+    return with_tests(named, changes, failures), changes
 
 
 def classify_without_test(matched: Sequence[CellComparison]) -> ComparisonVerdict | None:
@@ -213,17 +236,24 @@ def classify_without_test(matched: Sequence[CellComparison]) -> ComparisonVerdic
     return None
 
 
-def failure_counts(c: CellComparison) -> Sequence[int]:
-    return [getattr(c, name) for name in COUNT_FIELDS]
+def failures_by_network(cells: Iterable[MatchedCell]) -> list[FailuresBySeed]:
+    """Returns the failures of each network by seed, summed over these cells."""
+    counts: dict[Any, tuple[Counter[int], Counter[int]]] = {}
+    for cell in cells:
+        of_network = counts.setdefault(cell.network, (Counter(), Counter()))
+        for seeds, side in zip(of_network, (cell.before, cell.after), strict=True):
+            ended = {seed: t.has_failed() for seed, t in side.items() if t.has_ended()}
+            seeds.update(ended)
+    return [(list(before.values()), list(after.values())) for before, after in counts.values()]
 
 
 def with_tests(
-    c: CellComparison, changes: Sequence[Change], table: Sequence[Sequence[int]]
+    c: CellComparison, changes: Sequence[Change], failures: Sequence[FailuresBySeed]
 ) -> CellComparison:
     """Returns the comparison with the mean change and the tests of values and failures."""
     combined = estimate_contrast(changes)
     middle, low, high = in_unit((combined.mean, *combined.interval()), c.unit)
-    excess, failure_p = fisher_test(table)
+    excess, failure_p = failure_test(failures)
     seeds = sum(each.seeds for each in changes)
     c = replace(c, cells=len(changes), seeds=seeds, excess=excess, failure_p=failure_p)
     return replace(c, change=middle, low=low, high=high, p=combined.p())
@@ -249,21 +279,20 @@ def in_unit(values: Iterable[float], unit: str) -> list[float]:
     return [ratio_or_difference(value, "log" if unit == "ratio" else "none") for value in values]
 
 
-def fisher_test(table: Sequence[Sequence[int]]) -> tuple[float, float]:
+def failure_test(networks: Sequence[FailuresBySeed]) -> tuple[float, float]:
     """Computes the excess of failures after, and its exact two-sided p.
 
-    `table` has one row per cell: failed and ended before, failed and ended after. The excess is the number
-    of failures after, minus their expected number. The total failures of each cell are held fixed, as in
-    Fisher's test of one table. p is NaN if the failures could be distributed in one way only.
+    The excess is the number of failures after, minus their expected number. Within each network, the seeds of
+    both sides are exchangeable. With one cell this is Fisher's test. p is NaN if the failures could be
+    distributed in one way only.
     """
     null, excess, observed = np.ones(1), 0.0, 0
-    for failed_before, ended_before, failed_after, ended_after in table:
-        lost, total = failed_before + failed_after, ended_before + ended_after
-        if 0 < lost < total:
-            cell_null = stats.hypergeom.pmf(np.arange(lost + 1), total, lost, ended_after)
-            null = np.convolve(null, cell_null)
-            observed += failed_after
-            excess += failed_after - lost * ended_after / total
+    for before, after in networks:
+        pool = [*before, *after]
+        if len(set(pool)) > 1 and before and after:
+            null = np.convolve(null, chances_of_drawn_sum(pool, len(after)))
+            observed += sum(after)
+            excess += sum(after) - sum(pool) * len(after) / len(pool)
     if np.count_nonzero(null) < 2:
         return excess, math.nan
     p = float(null[null <= null[observed] * (1 + 1e-7)].sum())  # tolerates rounding

@@ -7,6 +7,7 @@ change of each seed of a network has either sign. With one cell per network this
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -134,3 +135,16 @@ def randomization_test(changes: "pd.Series[int]") -> float:
         chances = (np.pad(chances, (0, size)) + np.pad(chances, (size, 0))) / 2
     sums = 2 * np.arange(len(chances)) - sizes.sum()
     return float(chances[abs(sums) >= abs(changes.sum())].sum())
+
+
+def chances_of_drawn_sum(pool: Sequence[int], drawn: int) -> np.ndarray:
+    """Computes the probability of each sum of numbers that are drawn without replacement.
+
+    The numbers of the pool are at least 0. The place in the result is the sum.
+    """
+    ways = np.zeros((drawn + 1, sum(pool) + 1))  # [numbers drawn, their sum]
+    ways[0, 0] = 1
+    for each in pool:
+        for number in range(drawn, 0, -1):
+            ways[number, each:] += ways[number - 1, : ways.shape[1] - each]
+    return np.asarray(ways[drawn] / math.comb(len(pool), drawn))

@@ -11,10 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 
-import numpy as np
-
 from ganbench.analysis.contrasts import difference_of_means, holm_correct
 from ganbench.analysis.metric_scale import MetricScale
+from ganbench.analysis.rates import chances_of_drawn_sum
 from ganbench.analysis.verdicts import ComparisonVerdict
 
 FAILURES_METRIC = "failures"  # the metric name of the failure test
@@ -178,7 +177,7 @@ def failures_by_seed(cells: Sequence[CellTrainings]) -> list[int]:
 def failed_seeds(cell: CellTrainings) -> list[bool]:
     """Returns for each seed whether it failed: it then has no value of any metric.
 
-    If the values do not tell, the first seeds count as failed, so that those of all cells are the same.
+    If the values do not show it, the first seeds count as failed, so that those of all cells are the same.
     """
     rows = list(zip(*cell.values.values(), strict=False))
     flags = [all(value is None for value in row) for row in rows]
@@ -188,14 +187,9 @@ def failed_seeds(cell: CellTrainings) -> list[bool]:
 
 
 def p_of_more_failures(before: Sequence[int], after: Sequence[int]) -> float:
-    """Computes the exact p that as many seeds, drawn from both sides, fail as often as those after."""
-    pool, drawn = [*before, *after], len(after)
-    ways = np.zeros((drawn + 1, sum(pool) + 1))  # [seeds drawn, failures]
-    ways[0, 0] = 1
-    for count in pool:
-        for number in range(drawn, 0, -1):
-            ways[number, count:] += ways[number - 1, : ways.shape[1] - count]
-    return float(ways[drawn, sum(after) :].sum() / math.comb(len(pool), drawn))
+    """Computes the exact p that seeds drawn from both sides fail as often as those after."""
+    chances = chances_of_drawn_sum([*before, *after], len(after))
+    return float(chances[sum(after) :].sum())
 
 
 def with_test_verdict(test: GateTest, p: float, false_alarms: float) -> GateTest:

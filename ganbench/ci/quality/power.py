@@ -103,7 +103,7 @@ def smallest_detected(
 
 
 def detectable_failures(baseline: Sequence[CellTrainings], seeds: int, level: float) -> int | None:
-    """Returns the smallest number of failed trainings of different seeds that proves an increase.
+    """Returns the smallest number of failed trainings of different seeds that proves more.
 
     None if even a failure of every seed is no proof.
     """

@@ -16,7 +16,7 @@ from ganbench.analysis.cell_comparison import (
     comparisons_to_frame,
 )
 from ganbench.analysis.changed_conditions import list_condition_differences
-from ganbench.analysis.compare import compare_overall, compare_runs, fisher_test
+from ganbench.analysis.compare import compare_overall, compare_runs, failure_test
 from ganbench.analysis.comparison_sentences import format_comparison, summarize_comparisons
 from ganbench.analysis.rows import load, save_rows
 from ganbench.analysis.verdicts import ComparisonVerdict
@@ -360,8 +360,17 @@ def test_disjoint_seeds_are_not_identical():
 # Failures
 
 
-def failing_cell(count: int, total: int, tricks="a"):
-    return cell([None] * count + [1.0 + n / 10 for n in range(total - count)], tricks)
+def seeds_of(counts):
+    """Returns the failures of each seed before and after, from failed and ended trainings."""
+    failed_before, ended_before, failed_after, ended_after = counts
+    return (
+        [int(seed < failed_before) for seed in range(ended_before)],
+        [int(seed < failed_after) for seed in range(ended_after)],
+    )
+
+
+def failing_cell(count: int, total: int, tricks="a", **names):
+    return cell([None] * count + [1.0 + n / 10 for n in range(total - count)], tricks, **names)
 
 
 @pytest.mark.parametrize(
@@ -369,7 +378,7 @@ def failing_cell(count: int, total: int, tricks="a"):
 )
 def test_failures_of_one_cell_equal_fishers_test(counts):
     one, total, other, totals = counts
-    excess, p = fisher_test([counts])
+    excess, p = failure_test([seeds_of(counts)])
     contingency = [[one, total - one], [other, totals - other]]
     assert p == pytest.approx(stats.fisher_exact(contingency).pvalue)
     assert excess == pytest.approx(other - totals * (one + other) / (total + totals))
@@ -379,10 +388,13 @@ def test_failures_of_one_cell_equal_fishers_test(counts):
     "table", [[], [(0, 5, 0, 5)], [(5, 5, 5, 5)], [(0, 3, 0, 3), (3, 3, 3, 3)]]
 )
 def test_forced_failure_counts_have_no_p(table):
-    assert fisher_test(table) == (0, pytest.approx(math.nan, nan_ok=True))
+    assert failure_test([seeds_of(row) for row in table]) == (
+        0,
+        pytest.approx(math.nan, nan_ok=True),
+    )
 
 
-def test_failures_are_stratified_by_cell():
+def test_failures_are_stratified_by_network():
     cells = [(0, 2, 2, 2), (0, 2, 1, 2), (1, 3, 2, 3)]
     null: dict[int, float] = {0: 1.0}
     for before, total, after, totals in cells:
@@ -391,8 +403,22 @@ def test_failures_are_stratified_by_cell():
         pairs = [(k + n, p * q) for k, p in null.items() for n, q in own.items()]
         null = {k: sum(p for n, p in pairs if n == k) for k, _ in pairs}
     expected = sum(p for p in null.values() if p <= null[5] * 1.000001)
-    assert fisher_test(cells)[1] == pytest.approx(expected)
-    assert fisher_test(cells)[0] > 0
+    excess, p = failure_test([seeds_of(counts) for counts in cells])
+    assert p == pytest.approx(expected)
+    assert excess > 0
+
+
+def test_cells_of_a_network_fail_together():
+    """The same seeds fail under five losses, and so prove no more than under one."""
+    sides = [
+        frame(*(each for n in range(5) for each in cell(values, loss=f"loss {n}")))
+        for values in ([1.0] * 8, [None] * 3 + [1.0] * 5)
+    ]
+    comparison = overall_comparison(*sides)
+    assert (comparison.failed_after, comparison.ended_after) == (15, 40)
+    assert comparison.failure_p == pytest.approx(stats.fisher_exact([[0, 8], [3, 5]]).pvalue)
+    of_cells = stats.fisher_exact([[0, 40], [15, 25]]).pvalue
+    assert of_cells < 0.001 < comparison.failure_p
 
 
 @pytest.mark.parametrize(("lost", "verdict"), [((0, 8), "worse"), ((8, 0), "better")])
@@ -424,9 +450,11 @@ def test_three_of_three_failures_are_undecided():
     )
 
 
-def test_pooled_failures_decide_over_cells():
-    a = frame(*(r for t in "abcd" for r in failing_cell(0, 4, t)))
-    b = frame(*(r for t in "abcd" for r in failing_cell(3, 4, t)))
+def test_pooled_failures_decide_over_networks():
+    a, b = (
+        frame(*(r for name in "abcd" for r in failing_cell(count, 4, variant=name)))
+        for count in (0, 3)
+    )
     assert set(verdicts(compare_fid(a, b)).values()) == {"undecided"}
     comparison = overall_comparison(a, b)
     assert (comparison.verdict, comparison.failed_before, comparison.failed_after) == (
