@@ -28,9 +28,8 @@ from .rows import ARM_COLUMNS
 from .verdicts import ComparisonVerdict
 
 COUNT_FIELDS = ("failed_before", "ended_before", "failed_after", "ended_after")
-FailuresBySeed = tuple[
-    list[int], list[int]
-]  # of a network: failed cells of each seed, before and after
+# The number of a network's cells that failed, for each seed, before and after.
+FailuresBySeed = tuple[list[int], list[int]]
 UNIT_OF_TRANSFORM = {"log": "ratio", "none": "difference", "logit": "log odds"}  # unit of a change
 
 

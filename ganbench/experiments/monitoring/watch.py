@@ -49,6 +49,7 @@ class RunMonitor:
 
     def read_trials(self) -> dict[str, Any]:
         """Reads the trials of the plan, and returns it; known trials keep their progress."""
+        self.planned_at = self.plan_time()
         plan = read_plan(self.folder)
         if plan is None:
             raise FileNotFoundError(f"{self.folder / 'plan.json'} does not exist")
@@ -63,18 +64,19 @@ class RunMonitor:
                 protocol=item["protocol"],
             )
             self.trials.append(known.get(folder.folder, new))
-        self.planned_at = self.plan_time()
         return plan
 
     def plan_time(self) -> int:
-        return (self.folder / "plan.json").stat().st_mtime_ns
+        """Returns when the plan was written, in nanoseconds; 0 if it is gone."""
+        path = self.folder / "plan.json"
+        return path.stat().st_mtime_ns if path.exists() else 0
 
     def refresh(self) -> list[TrialProgress]:
         """Returns the current progress of every trial. Finished trials are not read again.
 
         A new round of adaptive seeds has planned more trials.
         """
-        if self.plan_time() != self.planned_at:
+        if self.plan_time() not in (0, self.planned_at):
             self.read_trials()
         for trial_progress in self.trials:
             if trial_progress.state not in TRAINED_OUTCOMES:
