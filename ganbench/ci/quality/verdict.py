@@ -97,6 +97,7 @@ def decide_gate_verdict(
     tests = run_tests(before, now.trainings, scales, margins, false_alarms)
     comparisons = compare_traces(baseline, now.traces, now.conditions)
     level = false_alarms / max(1, len(tests))
+    trained = max([seeds, *(trainings.ended for trainings in now.trainings.values())])  # or lost
     has_tests = seeds >= MIN_TRAININGS_PER_TEST
     return GateVerdict(
         tests=tests,
@@ -110,7 +111,7 @@ def decide_gate_verdict(
         ],
         exact=exact,
         notes=[*list_loosened_margins(baseline, margins), *list_untraced(now)],
-        failures_caught=detectable_failures(list(before.values()), seeds, level),
+        failures_caught=detectable_failures(list(before.values()), trained, level),
     )
 
 
