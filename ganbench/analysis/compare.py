@@ -31,6 +31,7 @@ COUNT_FIELDS = ("failed_before", "ended_before", "failed_after", "ended_after")
 # The number of a network's cells that failed, for each seed, before and after.
 FailuresBySeed = tuple[list[int], list[int]]
 UNIT_OF_TRANSFORM = {"log": "ratio", "none": "difference", "logit": "log odds"}  # unit of a change
+TRANSFORM_OF_UNIT = {unit: transform for transform, unit in UNIT_OF_TRANSFORM.items()}
 
 
 def compare_runs(
@@ -55,7 +56,8 @@ def compare_runs(
     share = declared_margin(b, margin)
     comparisons = []
     for metric in shared_metrics(a, b, metrics):
-        raw = with_family_intervals(list(compare_cells(a, b, metric, share)))
+        cells = described_matches(a, b, metric, share)
+        raw = with_family_intervals([compare_cell(match, cell) for match, cell in cells])
         values = holm_correct([c.p for c in raw])
         failures = holm_correct([c.failure_p for c in raw])
         comparisons += [with_verdict(*each) for each in zip(raw, values, failures, strict=True)]
@@ -77,15 +79,7 @@ def compare_overall(
     share = declared_margin(b, margin)
     chosen = shared_metrics(a, b, metrics)
     means = [
-        mean_comparison(
-            blank_comparison(a, b, m, share),
-            list(compare_cells(a, b, m, share)),
-            failures_by_network(
-                match
-                for match, cell in described_matches(a, b, m, share)
-                if cell.verdict not in UNTESTED_VERDICTS
-            ),
-        )
+        mean_comparison(blank_comparison(a, b, m, share), list(described_matches(a, b, m, share)))
         for m in chosen
     ]
     raw = with_family_intervals(means)
@@ -123,21 +117,16 @@ def pairs_by_seed(a: pd.DataFrame, b: pd.DataFrame) -> bool:
     return declared and set(plans[0]["seeds"]) == set(plans[1]["seeds"])
 
 
-def compare_cells(
-    a: pd.DataFrame, b: pd.DataFrame, metric: str, margin: float
-) -> Iterator[tuple[CellComparison, list[Change]]]:
-    """Yields each cell's comparison without its verdict, and its change.
+def compare_cell(match: MatchedCell, cell: CellComparison) -> tuple[CellComparison, list[Change]]:
+    """Returns a cell's comparison without its verdict, and its change.
 
     The list is empty unless both sides have comparable values.
     """
-    transform = metric_scale(b.attrs["plan"], metric).transform
-    for match, cell in described_matches(a, b, metric, margin):
-        if cell.verdict in UNTESTED_VERDICTS:
-            yield cell, []
-        else:
-            change = change_between(match, transform, cell.paired)
-            own = [change] if change else []
-            yield with_tests(cell, own, failures_by_network([match])), own
+    if cell.verdict in UNTESTED_VERDICTS:
+        return cell, []
+    change = change_between(match, TRANSFORM_OF_UNIT[cell.unit], cell.paired)
+    own = [change] if change else []
+    return with_tests(cell, own, failures_by_network([match])), own
 
 
 def described_matches(
@@ -203,23 +192,23 @@ def change_between(match: MatchedCell, transform: str, paired: bool) -> Change |
 
 
 def mean_comparison(
-    blank: CellComparison,
-    cells: Sequence[tuple[CellComparison, list[Change]]],
-    failures: Sequence[FailuresBySeed],
+    blank: CellComparison, cells: Sequence[tuple[MatchedCell, CellComparison]]
 ) -> tuple[CellComparison, list[Change]]:
     """Averages the changes of all cells and adds up their failed trainings.
 
     The returned comparison has no tested verdict yet.
     """
-    matched = [c for c, _ in cells if c.verdict not in UNTESTED_VERDICTS]
+    tested = [match for match, c in cells if c.verdict not in UNTESTED_VERDICTS]
+    compared = [compare_cell(match, c) for match, c in cells]
+    matched = [c for c, _ in compared if c.verdict not in UNTESTED_VERDICTS]
     refused = dict.fromkeys(
-        c.reason for c, _ in cells if c.verdict is ComparisonVerdict.NOT_COMPARABLE
+        c.reason for c, _ in compared if c.verdict is ComparisonVerdict.NOT_COMPARABLE
     )
     totals: dict[str, Any] = {name: sum(getattr(c, name) for c in matched) for name in COUNT_FIELDS}
     verdict = classify_without_test(matched)
     named = replace(blank, verdict=verdict, reason="; ".join(refused), **totals)
-    changes = [change for _, own in cells for change in own]
-    return with_tests(named, changes, failures), changes
+    changes = [change for _, own in compared for change in own]
+    return with_tests(named, changes, failures_by_network(tested)), changes
 
 
 def classify_without_test(matched: Sequence[CellComparison]) -> ComparisonVerdict | None:

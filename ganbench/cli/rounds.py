@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -64,36 +64,30 @@ class RunInRounds:
     ) -> RunResult:
         """Runs the prepared pass and, with adaptive seeds, all rounds that follow."""
         assert self.prepared
-        plan, folder = self.prepared.plan, self.prepared.folder
-        is_announced = (
-            announce_run(folder, len(plan["trials"])) if "adaptive" in plan else nullcontext()
-        )
-        with is_announced:  # also between two rounds
-            return self.execute_rounds(executor, show, deadline, print_line)
+        with self.announcement():
+            result = self.prepared.execute(executor, show, deadline)
+            selection = self.request.selection
+            is_whole = selection == TrialSelection()
+            self.request = replace(self.request, selection=replace(selection, from_scratch=False))
+            while (record := result.plan.get("adaptive")) and not record["over"]:
+                prepared = self.prepare()
+                if prepared.plan["adaptive"]["taken"] == record["taken"]:
+                    print_line(describe_unfinished_round(prepared.plan["adaptive"]))
+                    break
+                print_line(describe_look(prepared.plan["adaptive"]))
+                if not is_whole:
+                    return replace(result, plan=prepared.plan)
+                following = prepared.execute(executor, after(result, show), deadline)
+                result = join_results(result, following)
+            return result
 
-    def execute_rounds(
-        self,
-        executor: Executor,
-        show: ShowProgress,
-        deadline: Deadline | None,
-        print_line: PrintLine,
-    ) -> RunResult:
+    def announcement(self) -> AbstractContextManager[None]:
+        """Announces a run in rounds as one, so that it is not over between two of them."""
         assert self.prepared
-        result = self.prepared.execute(executor, show, deadline)
-        selection = self.request.selection
-        is_whole = selection == TrialSelection()
-        self.request = replace(self.request, selection=replace(selection, from_scratch=False))
-        while (record := result.plan.get("adaptive")) and not record["over"]:
-            prepared = self.prepare()
-            if prepared.plan["adaptive"]["taken"] == record["taken"]:
-                print_line(describe_unfinished_round(prepared.plan["adaptive"]))
-                break
-            print_line(describe_look(prepared.plan["adaptive"]))
-            if not is_whole:
-                return replace(result, plan=prepared.plan)
-            following = prepared.execute(executor, after(result, show), deadline)
-            result = join_results(result, following)
-        return result
+        plan = self.prepared.plan
+        if "adaptive" not in plan:
+            return nullcontext()
+        return announce_run(self.prepared.folder, len(plan["trials"]))
 
 
 def after(result: RunResult, show: ShowProgress) -> ShowProgress:

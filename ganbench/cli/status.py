@@ -140,9 +140,9 @@ def read_suite_status(suite: str, results: Path) -> Any:
 
     folder = suite_folder(suite, results)
     plan = read_plan(folder)
-    note_other_suite(suite, plan)
     has_tables = any((folder / name).exists() for name in ("results.parquet", "results.csv"))
     if plan is not None and (has_store(folder) or not has_tables):
+        note_other_suite(suite, plan)
         return read_plan_status(plan, Store(folder.parent))
     from ganbench.analysis.rows import read_table_status  # imports pandas
 

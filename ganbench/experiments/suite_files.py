@@ -1,8 +1,6 @@
 """Suite files by name, with their cells and trials, without importing torch."""
 
-import hashlib
 import itertools
-import json
 import math
 import re
 import tomllib
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ganbench.counts import count_of
+from ganbench.files import hash_json
 
 from .factorial import cross_axes, list_chains
 from .suite_limits import MAX_SUITE_BYTES, check_cell_count
@@ -62,11 +61,9 @@ def hash_suite_file(path: Path) -> str:
     """
     try:
         content = tomllib.loads(path.read_text("utf-8-sig"))
-    except (OSError, ValueError, RecursionError):
+        return hash_json({key: content[key] for key in content if key != "about"}, digits=16)
+    except (OSError, ValueError, TypeError, RecursionError):  # TypeError: a date
         return ""
-    content.pop("about", None)
-    text = json.dumps(content, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def read_suite_name(path: Path) -> str:
