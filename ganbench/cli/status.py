@@ -142,7 +142,7 @@ def read_suite_status(suite: str, results: Path) -> Any:
     plan = read_plan(folder)
     has_tables = any((folder / name).exists() for name in ("results.parquet", "results.csv"))
     if plan is not None and (has_store(folder) or not has_tables):
-        note_other_suite(suite, plan)
+        note_other_suite(suite, plan, results)
         return read_plan_status(plan, Store(folder.parent))
     from ganbench.analysis.rows import read_table_status  # imports pandas
 

@@ -1,6 +1,7 @@
 """Results that commands read: the rows of a suite, from its store or its tables."""
 
 import difflib
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def read_frame(suite: str, results: Path) -> Any:
         if is_table(Path(suite)):
             return load(suite)
         content = read_plan(folder)
-        note_other_suite(suite, content)
+        note_other_suite(suite, content, results)
         if content and has_store(folder) and content["suite"] == folder.resolve().name:
             return collect_rows(content, Store(folder.parent))
         return load(folder)
@@ -51,13 +52,14 @@ def read_frame(suite: str, results: Path) -> Any:
         fail(no_run_sentence(suite, folder))
 
 
-def note_other_suite(suite: str, plan: dict[str, Any] | None) -> None:
+def note_other_suite(suite: str, plan: dict[str, Any] | None, results: Path) -> None:
     """Prints a note if a suite file is not the one that was run, or has changed since."""
     path = find_suite_file(suite)
     known = plan.get("suite_hash") if plan else None
     if known and path.suffix == ".toml" and hash_suite_file(path) not in ("", known):
+        command = shlex.join(["ganbench", "run", suite, *results_option(results)])
         err.print_line(
-            f"note: these results are of another version of {path}: `ganbench run {suite}` applies it"
+            f"note: these results are of another version of {path}: `{command}` applies it"
         )
 
 
