@@ -29,17 +29,26 @@ class HalfSquare(nn.Module):
 
 
 class LinearStyles(nn.Module):
-    """A styled generator of images [N, 1, 2, 2]: a pattern [4] times the only style."""
-
-    pattern: Tensor
+    """A styled generator whose mapping is the identity."""
 
     def __init__(self, pattern: Tensor):
         super().__init__()
         self.styles = nn.ModuleDict({"mapping": nn.Identity()})
+        self.synthesis = LinearSynthesis(pattern)
+
+
+class LinearSynthesis(nn.Module):
+    """Images of 2x2, a pattern [4] times the sum of three styles: [N, 3, 1] => [N, 1, 2, 2]."""
+
+    layers = 3
+    pattern: Tensor
+
+    def __init__(self, pattern: Tensor):
+        super().__init__()
         self.register_buffer("pattern", pattern)
 
-    def synthesis(self, styles: Tensor) -> Tensor:  # [N, 1, 1] => [N, 1, 2, 2]
-        return (styles[:, 0] * self.pattern).unflatten(1, (1, 2, 2))
+    def forward(self, styles: Tensor) -> Tensor:
+        return (styles.sum(1) * self.pattern).unflatten(1, (1, 2, 2))
 
 
 def draw_normal(*shape: int, seed: int = 0) -> Tensor:

@@ -1,11 +1,14 @@
 """FD-loss (Yang et al., 2026): the generator minimizes a Fréchet distance of features.
 
-It adds `weight · (‖μ − m‖² + tr(S + C − 2 (S C)^½))` to the generator's loss. `m` and `C` are the
-mean and the covariance of features of reals, `μ` and `S` those of fakes. The features are those of
-the classifier that ganbench ships for the data set `of`.
+It adds `weight · d / (sg(d) + 0.01)` to the generator's loss, with `d = ‖μ − m‖² + tr(S + C − 2 (S C)^½)`
+and `sg` without gradient, as in the authors' code. `m` and `C` are the mean and the covariance of
+features of reals, `μ` and `S` those of fakes. The features are those of the classifier that ganbench
+ships for the data set `of`.
 
-A batch is too small for a covariance. So the last `queue` reals and fakes count beside those of the
-step, and only fakes of the step have a gradient. `adversarial` keeps a share of the adversarial term.
+A batch is too small for a covariance. So the last `queue` fakes count beside those of the step, and
+only fakes of the step have a gradient. The authors keep 50,000 fakes, from before training on, and
+have the moments of all reals. Here the moments are those of all reals of the training so far.
+`adversarial` keeps a share of the adversarial term.
 
 The trick trains on the metric: where a leaderboard ranks by a distance in these features, its rank
 says nothing on images. Other features and metrics do. The queue moves with the step, so that the
@@ -28,13 +31,18 @@ from .base import Trick
 from .feature_matching import TRICKS_ON_ADVERSARIAL_TERM
 from .frozen_classifier import FrozenClassifier, refuse_teacher
 
+STABILIZER = 0.01  # of the normalization of the distance
 SMALLEST_SHARE = 1e-7  # of the largest eigenvalue; smaller ones count as 0, and have no gradient
+
+Moments = tuple[Tensor, Tensor]  # a mean [features] and a covariance [features, features]
 
 
 class FDLoss(Trick):
     works_on_slices = True
     phase = "loss"
-    queues: Tensor  # [discriminators, 2, queue, features], of reals and of fakes
+    queues: Tensor  # [discriminators, queue, features], of fakes
+    means: Tensor  # [discriminators, features], of all reals so far
+    scatters: Tensor  # [discriminators, features, features], sums of their squared deviations
 
     def __init__(
         self,
@@ -65,52 +73,67 @@ class FDLoss(Trick):
     def setup(self, task: Task, config: BuildConfig) -> None:
         self.names = list(task.discriminators)
         self.teacher = FrozenClassifier(self.of)
-        size = (len(self.names), 2, self.queue, CLASSIFIER_FEATURES)
-        self.register_buffer("queues", torch.zeros(size))
+        count, features = len(self.names), CLASSIFIER_FEATURES
+        self.register_buffer("queues", torch.zeros(count, self.queue, features))
+        self.register_buffer("means", torch.zeros(count, features))
+        self.register_buffer("scatters", torch.zeros(count, features, features))
 
     def transform_loss(self, loss: Loss, pair: AdversarialBatch) -> Loss:
         return replace(loss, generator_weight=self.adversarial * loss.generator_weight)
 
     def generator_terms(self, pair: AdversarialBatch) -> Terms:
-        queues = self.queues[self.names.index(pair.name)]
-        new = [gather_rows(self.teacher(x)) for x in (pair.real, pair.fake)]
-        count = min(self.count_stored(len(new[1])), self.queue)
-        real, fake = (torch.cat([queue[:count], x]) for queue, x in zip(queues, new, strict=True))
-        yield "fd_loss", self.weight * frechet_distance(fake, real.detach())
-        self.store(queues, new)
+        number = self.names.index(pair.name)
+        real, fake = (gather_rows(self.teacher(x)) for x in (pair.real, pair.fake))
+        seen = self.count_seen(len(fake))
+        reals = self.add_reals(number, real.detach(), seen)
+        fakes = torch.cat([self.queues[number, : min(seen, self.queue)], fake])
+        distance = frechet_distance(moments(fakes), reals)
+        term = self.weight * distance / (distance.detach() + STABILIZER)
+        yield "fd_loss", term.to(fake.dtype)
+        self.store(number, fake.detach(), seen)
 
-    def count_stored(self, batch: int) -> int:
+    def count_seen(self, batch: int) -> int:
         """Returns the number of examples of earlier steps; each step has had a batch."""
         assert self.context
         return self.context.step * batch
 
     @torch.no_grad()
-    def store(self, queues: Tensor, new: list[Tensor]) -> None:
-        """Replaces the oldest features of reals and of fakes, in place."""
+    def add_reals(self, number: int, features: Tensor, seen: int) -> Moments:
+        """Adds reals to the moments of those before (Chan et al., 1983); returns all moments."""
+        mean, covariance = moments(features)
+        new, before = len(features), self.means[number].double()
+        total, off = seen + new, mean - before
+        scatter = self.scatters[number].double() + covariance * max(1, new - 1)
+        scatter = scatter + off.outer(off) * (seen * new / total)
+        self.means[number] = before + off * (new / total)
+        self.scatters[number] = scatter
+        return before + off * (new / total), scatter / max(1, total - 1)
+
+    @torch.no_grad()
+    def store(self, number: int, fakes: Tensor, seen: int) -> None:
+        """Replaces the oldest fakes of the queue."""
         if not self.queue:
             return
-        first = self.count_stored(len(new[0]))
-        places = torch.arange(first, first + len(new[0]), device=queues.device) % self.queue
-        for queue, features in zip(queues, new, strict=True):
-            queue[places] = features.to(queue.dtype)
+        places = torch.arange(seen, seen + len(fakes), device=fakes.device) % self.queue
+        self.queues[number, places] = fakes.to(self.queues.dtype)
 
 
-def frechet_distance(fake: Tensor, real: Tensor) -> Tensor:
-    """Returns the squared Fréchet distance of two sets of features: [N, F], [M, F] => [].
+def frechet_distance(fake: Moments, real: Moments) -> Tensor:
+    """Returns the squared Fréchet distance of features with these moments, a scalar.
 
     With `A A′` the covariance of reals, `tr (S C)^½` is the sum of the roots of the eigenvalues of
     `A′ S A`. Gradients reach the fakes alone.
     """
-    (mean, covariance), (other_mean, other_covariance) = moments(fake), moments(real)
+    (mean, covariance), (other_mean, other_covariance) = fake, real
     values, vectors = torch.linalg.eigh(other_covariance)
     root = vectors * values.clamp_min(0).sqrt()
     spectrum = torch.linalg.eigvalsh(root.T @ covariance @ root)
     spectrum = spectrum[spectrum > SMALLEST_SHARE * spectrum[-1]]
     traces = covariance.trace() + other_covariance.trace() - 2 * spectrum.sqrt().sum()
-    return ((mean - other_mean).square().sum() + traces).to(fake.dtype)
+    return (mean - other_mean).square().sum() + traces
 
 
-def moments(features: Tensor) -> tuple[Tensor, Tensor]:
+def moments(features: Tensor) -> Moments:
     """Returns the mean [F] and the covariance [F, F] of features, in float64."""
     with torch.autocast(features.device.type, enabled=False):
         wide = features.double()

@@ -1,10 +1,12 @@
 """Path length (Karras et al., 2020): equal steps in w change images equally.
 
-It adds `weight · E(‖∇w ⟨G(w), y⟩‖ − a)²` to the generator's loss, with `y` normal noise and `a` the
-moving average of the norm.
+It adds `weight · E(ℓ − a)²` to the generator's loss. `ℓ` is the length of `∇w ⟨G(w), y⟩`, the root of
+the mean over layers of its square, as in the authors' code. `y` is noise of variance 1 / (H W), and
+`a` the moving average of `ℓ`.
 
 The penalty is lazy, as published: it counts `every` times as much in one of `every` steps, as a
-term of the same optimizer step.
+term of the same optimizer step. The authors use half of the batch and mixed styles; here all
+images count, and each has one style.
 """
 
 from typing import cast
@@ -52,9 +54,10 @@ class PathLength(Trick):
             return
         generator = cast(StyledGenerator, pair.generator)
         w = widen_bfloat16(generator.styles.mapping(pair.source))  # its gradients have its dtype
-        images = widen_bfloat16(generator.synthesis(w[:, None]))
+        styles = w[:, None].expand(-1, generator.synthesis.layers, -1)
+        images = widen_bfloat16(generator.synthesis(styles))
         random = self.context.of(pair.generator_name).random
-        lengths = path_lengths(images, w, random)
+        lengths = path_lengths(images, styles, random)
         number = self.names.index(pair.generator_name)
         with torch.no_grad():
             now, before = mean_over_slices(lengths.mean()), self.means[number]
@@ -64,12 +67,13 @@ class PathLength(Trick):
         yield "path_length", self.every * self.weight * off.square().mean()
 
 
-def path_lengths(images: Tensor, w: Tensor, random: torch.Generator) -> Tensor:
-    """Returns |J^T y| of each image, [N], with J its Jacobian by w.
+def path_lengths(images: Tensor, styles: Tensor, random: torch.Generator) -> Tensor:
+    """Returns the root mean square over layers of |J^T y|, [N], with J the Jacobian by styles.
 
-    y is noise, scaled to size 1 per map.
+    Styles are [N, layers, width of w]. y is noise, scaled to size 1 per map.
     """
     noise = draw_rows(torch.randn, images.shape, generator=random, device=images.device)
     noise = noise / (images.shape[2] * images.shape[3]) ** 0.5
-    (slope,) = torch.autograd.grad((images * noise).sum(), w, create_graph=True)
-    return slope.square().sum(1).add(1e-12).sqrt()  # the root has no gradient at 0
+    (gradients,) = torch.autograd.grad((images * noise).sum(), styles, create_graph=True)
+    squares = gradients.square().sum(2).mean(1)
+    return squares.add(1e-12).sqrt()  # the root has no gradient at 0

@@ -18,9 +18,11 @@ from ganbench.gan.tricks import (
     TRICKS,
     ada,
     diffaugment,
+    fd_loss,
     label_interpolation,
     mismatch,
     orthogonal_regularization,
+    path_length,
 )
 from ganbench.gan.tricks.ada import ADA
 from ganbench.gan.tricks.base import Trick
@@ -135,6 +137,10 @@ def with_setting(cls, **settings):
 
 def of_trick(name, **settings):
     return with_setting(TRICKS.load(name), **settings)
+
+
+def sum_path_lengths(images, styles, random, plain=path_length.path_lengths):
+    return plain(images, styles, random) * styles.shape[1] ** 0.5
 
 
 def double(value):
@@ -276,8 +282,13 @@ FAULTS = {  # trick, planter, part of the sentence
     ),
     "a queue that is not read": (
         "fd_loss",
-        change(TRICKS.load("fd_loss"), "count_stored", lambda usual: lambda self, batch: 0),
-        "the distance",
+        change(TRICKS.load("fd_loss"), "count_seen", lambda usual: lambda self, batch: 0),
+        "the gradient's relative difference",
+    ),
+    "a distance that is not normalized": (
+        "fd_loss",
+        lambda patch: patch.setattr(fd_loss, "STABILIZER", 1e3),
+        "the gradient's relative difference",
     ),
     "features of the doubled weight": (
         "feature_matching",
@@ -409,6 +420,11 @@ FAULTS = {  # trick, planter, part of the sentence
         "path_length",
         change(PathLength, "generator_terms", lambda usual: lambda self, pair: [
             (name, term / self.every) for name, term in usual(self, pair)]),
+        "the penalty",
+    ),
+    "a length of the sum over layers": (
+        "path_length",
+        lambda patch: patch.setattr(path_length, "path_lengths", sum_path_lengths),
         "the penalty",
     ),
     "an average of half the length": (

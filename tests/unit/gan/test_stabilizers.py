@@ -13,7 +13,7 @@ from ganbench.evaluation.metrics import frechet
 from ganbench.evaluation.metrics.feature_set import FeatureSet
 from ganbench.gan.build import Incompatible
 from ganbench.gan.tricks import TRICKS
-from ganbench.gan.tricks.fd_loss import frechet_distance
+from ganbench.gan.tricks.fd_loss import frechet_distance, moments
 from ganbench.gan.tricks.frozen_classifier import FrozenClassifier
 from ganbench.gan.tricks.post_hoc_ema import exponent_of
 from ganbench.registry import SpecError
@@ -158,17 +158,18 @@ def features(count: int, seed: int) -> torch.Tensor:
 @pytest.mark.parametrize(("fakes", "reals"), [(50, 40), (4, 40), (40, 4)])
 def test_distance_is_that_of_the_metric(fakes, reals):
     fake, real = features(fakes, 1), features(reals, 2)
-    ours = frechet_distance(fake, real).item()
+    ours = frechet_distance(moments(fake), moments(real)).item()
     metric = frechet.frechet_distance(FeatureSet(fake), FeatureSet(real))
     assert ours == pytest.approx(metric, rel=1e-5)
 
 
 def test_gradient_of_the_distance_is_its_slope():
     fake, real = features(30, 1).requires_grad_(), features(20, 2)
-    frechet_distance(fake, real).backward()
+    reals = moments(real)
+    frechet_distance(moments(fake), reals).backward()
     direction = features(30, 3)
     ahead, behind = (
-        frechet_distance(fake.detach() + step * direction, real) for step in (1e-5, -1e-5)
+        frechet_distance(moments(fake.detach() + step * direction), reals) for step in (1e-5, -1e-5)
     )
     slope = (ahead - behind).item() / 2e-5
     assert (fake.grad * direction).sum().item() == pytest.approx(slope, rel=1e-4)
@@ -176,7 +177,7 @@ def test_gradient_of_the_distance_is_its_slope():
 
 def test_equal_sets_have_no_distance_and_no_gradient():
     fake = features(30, 1).requires_grad_()
-    distance = frechet_distance(fake, fake.detach())
+    distance = frechet_distance(moments(fake), moments(fake.detach()))
     distance.backward()
     assert abs(distance.item()) < 1e-6
     assert fake.grad.abs().max() < 1e-6
@@ -194,14 +195,16 @@ class Recorder(nn.Module):
         return x.flatten(1)
 
 
-def test_queue_holds_the_last_features_of_reals_and_fakes():
+def test_queue_holds_the_last_fakes_and_moments_are_of_all_reals():
     training = trainer(tricks=("fd_loss(queue=24)",))
     trick = trick_of(training)
     trick.teacher = Recorder()
     steps(training, 5)
-    for side in (0, 1):  # a step shows reals, then fakes
-        last = torch.cat(trick.teacher.shown[side::2][-3:])
-        assert same(*(x.unique(dim=0) for x in (trick.queues[0, side], last)))
+    reals, fakes = (torch.cat(trick.teacher.shown[side::2]) for side in (0, 1))
+    assert same(*(x.unique(dim=0) for x in (trick.queues[0], fakes[-24:])))
+    mean, covariance = moments(reals)
+    assert torch.allclose(trick.means[0].double(), mean, atol=1e-6)
+    assert torch.allclose(trick.scatters[0].double() / (len(reals) - 1), covariance, atol=1e-5)
 
 
 def test_loss_lowers_the_distance_of_fresh_samples():
@@ -211,7 +214,8 @@ def test_loss_lowers_the_distance_of_fresh_samples():
         steps(training, 60)
         (pair,) = training.make_pairs(60, -1)
         teacher = FrozenClassifier("digits")
-        distances.append(frechet_distance(teacher(pair.fake), teacher(pair.real)).item())
+        sides = (moments(teacher(images)) for images in (pair.fake, pair.real))
+        distances.append(frechet_distance(*sides).item())
     assert distances[1] < 0.7 * distances[0]
 
 

@@ -156,7 +156,7 @@ def check_lecam(cell: CheckedCell, text: str, settings: Settings) -> Iterator[st
 
 
 def check_path_length(cell: CheckedCell, text: str, settings: Settings) -> Iterator[str]:
-    """Lengths of a linear synthesis of one style are half-normal, with known moments."""
+    """Lengths of a linear synthesis of three styles are half-normal, with known moments."""
     trick = cast(PathLength, cell.trick_of(cell.make_trainer(), "path_length"))
     begin(trick)
     mean, pixels = 0.0, 4
@@ -168,7 +168,7 @@ def check_path_length(cell: CheckedCell, text: str, settings: Settings) -> Itera
             source=torch.zeros(MANY, 1, requires_grad=True),
         )
         (term,) = dict(trick.generator_terms(pair)).values()
-        deviation = norm / math.sqrt(pixels)  # of the noise along the only style
+        deviation = norm / math.sqrt(pixels)  # of the noise along each style
         length, variance = deviation * math.sqrt(2 / math.pi), deviation**2 * (1 - 2 / math.pi)
         decay = settings["decay"] if mean else 0.0
         mean = decay * mean + (1 - decay) * length

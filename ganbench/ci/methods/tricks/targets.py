@@ -52,26 +52,31 @@ def check_feature_matching(cell: CheckedCell, text: str, settings: Settings) -> 
 
 
 def check_fd_loss(cell: CheckedCell, text: str, settings: Settings) -> Iterator[str]:
-    """The distance of scaled and moved reals is known, over the examples of two steps.
+    """The gradient of the distance of scaled and moved reals is known, over two steps.
 
-    With fakes `scale · x + shift` the trace is `(scale − 1)² tr(C)`.
+    With fakes `scale · x + shift` the trace is `(scale − 1)² tr(C)`. Its gradient by the fakes' covariance
+    is `1 − 1 / scale`. Without a queue a second step has fewer fakes than reals, and is not compared.
     """
     trainer, scale, shift = cell.make_trainer(), 1.5, 0.25
     trick = cell.trick_of(trainer, "fd_loss")
     trick.teacher = nn.Flatten()
     batch, size = cell.small_recipe.hyperparameters.batch, CLASSIFIER_FEATURES
     weights, real = draw_normal(size), draw_normal(2 * batch, size)
-    for step, new in enumerate(real.split(batch)):
-        pair = make_batch(new, scale * new + shift, weights)
+    for step, new in enumerate(real.split(batch)[: 2 if settings["queue"] else 1]):
+        pair = make_batch(new, (scale * new + shift).requires_grad_(), weights)
         begin(trick, step=step)
         terms = dict(
             trick.generator_terms(pair.with_fields(name=next(iter(trainer.task.discriminators))))
         )
-        counted = real[: batch * (step + 1)][-batch - settings["queue"] :].double()
-        traces = (scale - 1) ** 2 * float(counted.var(0).sum())
-        means = float(((scale - 1) * counted.mean(0) + shift).square().sum())
-        expected = settings["weight"] * (traces + means)
-        yield from compare("the distance", terms["fd_loss"].item(), expected, 1e-3)
+        (gradient,) = torch.autograd.grad(terms["fd_loss"], pair.fake)
+        counted = real[: batch * (step + 1)].double()
+        mean, count = counted.mean(0), len(counted)
+        moved = (scale - 1) * mean + shift
+        distance = (scale - 1) ** 2 * float(counted.var(0).sum()) + float(moved.square().sum())
+        slope = 2 * moved / count + 2 * (scale - 1) * (new.double() - mean) / (count - 1)
+        expected = settings["weight"] / (distance + 0.01) * slope
+        off = float((gradient.double() - expected).norm() / expected.norm())
+        yield from compare("the gradient's relative difference", off, 0.0, 1e-3)
     loss = trick.transform_loss(LOSSES.make(cell.recipe.loss), pair)
     weight = float(loss.generator_weight)
     yield from compare("the weight of the adversarial term", weight, settings["adversarial"])
