@@ -3,7 +3,7 @@
 The blocks derive from ResNeXt. A block doubles the channels, mixes places in groups of 16 channels,
 and halves the channels again. Its last layer starts at zero, so the block starts as the identity.
 Other layers start as in He et al. (2015), and smaller in networks of more blocks (Zhang et al.,
-2019, "Fixup"). Maps are resampled bilinearly; images are unbounded.
+2019, "Fixup"). Maps are resampled with the filter [1, 3, 3, 1]; images are unbounded.
 """
 
 from dataclasses import dataclass
@@ -13,12 +13,13 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, leaky_relu
+from torch.nn.functional import leaky_relu
 
 from .base import Network, refuse_other_than_squares
 from .condition_encoder import encode_condition
 from .dcgan import dcgan_scales
 from .discriminator import Discriminator, Head, Shape
+from .filters import downsample_bilinear, upsample_bilinear
 
 LEAKY_SLOPE = 0.2
 LEAKY_GAIN = (2 / (1 + LEAKY_SLOPE**2)) ** 0.5  # keeps the variance through leaky ReLU
@@ -75,17 +76,15 @@ class R3GANBlock(nn.Module):
 
 
 class ResampleLayer(nn.Module):
-    """Maps of `factor` times the side; a 1x1 kernel changes the number of channels if needed."""
+    """Maps of twice or half the side; a 1x1 kernel changes the number of channels if needed."""
 
-    def __init__(self, fan_in: int, fan_out: int, factor: float):
+    def __init__(self, fan_in: int, fan_out: int, doubles: bool):
         super().__init__()
-        self.factor = factor
+        self.doubles = doubles
         self.mix = NormalConv2d(fan_in, fan_out, 1, 1.0) if fan_in != fan_out else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.factor < 1:
-            return self.mix(interpolate(x, scale_factor=self.factor, mode="bilinear"))
-        return interpolate(self.mix(x), scale_factor=self.factor, mode="bilinear")
+        return upsample_bilinear(self.mix(x)) if self.doubles else self.mix(downsample_bilinear(x))
 
 
 class LearnedBasis(nn.Module):
@@ -108,7 +107,7 @@ class InputStage(nn.Module):
 
     def __init__(self, latent: int, classes: int, channels: int, side: int):
         super().__init__()
-        self.embedding = nn.Embedding(classes, latent) if classes else None
+        self.embedding = ClassVectors(classes, latent) if classes else None
         self.basis = LearnedBasis(2 * latent if classes else latent, channels, side)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -128,11 +127,18 @@ class R3GANGenerator(nn.Module):
         return self.rest(self.beginning(latents, labels))
 
 
-class ClassDirection(nn.Embedding):
-    """A vector for each class, initially of length about 1: [N] => [N, width]."""
+class ClassVectors(nn.Embedding):
+    """A vector for each class: [N] => [N, width].
+
+    The weights are initially those of a linear layer of classes, with deviation gain / sqrt(classes).
+    """
+
+    def __init__(self, classes: int, width: int, gain: float = 1.0):
+        self.gain = gain
+        super().__init__(classes, width)
 
     def reset_parameters(self) -> None:
-        nn.init.normal_(self.weight, 0.0, self.embedding_dim**-0.5)
+        nn.init.normal_(self.weight, 0.0, self.gain * self.num_embeddings**-0.5)
 
 
 class R3GANProjectionHead(Head):
@@ -141,7 +147,7 @@ class R3GANProjectionHead(Head):
     def __init__(self, width: int, outputs: int, classes: int):
         nn.Module.__init__(self)
         self.linear = nn.Linear(width, outputs, bias=False)
-        self.direction = ClassDirection(classes, outputs)
+        self.direction = ClassVectors(classes, outputs, outputs**-0.5)
 
     def encode_label(self, label: Tensor) -> Tensor:
         return encode_condition(self.direction, label)
@@ -193,7 +199,7 @@ class R3GAN(Network):
         widths = self.stage_widths(base, doublings)
         layers = self.make_stage(widths, 0)
         for i, (small, large) in enumerate(pairwise(widths), 1):
-            layers += [ResampleLayer(small, large, 2.0), *self.make_stage(widths, i)]
+            layers += [ResampleLayer(small, large, doubles=True), *self.make_stage(widths, i)]
         beginning = InputStage(latent, self.classes, widths[0], base)
         return R3GANGenerator(
             beginning, nn.Sequential(*layers, NormalConv2d(widths[-1], channels, 1, 1.0))
@@ -205,7 +211,10 @@ class R3GAN(Network):
         widths = self.stage_widths(base, halvings)
         layers: list[nn.Module] = [NormalConv2d(channels, widths[-1], 1, 1.0)]
         for i in range(halvings, 0, -1):
-            layers += [*self.make_stage(widths, i), ResampleLayer(widths[i], widths[i - 1], 0.5)]
+            layers += [
+                *self.make_stage(widths, i),
+                ResampleLayer(widths[i], widths[i - 1], doubles=False),
+            ]
         width = widths[0]
         # The basis takes the dot product of each map with a learned map.
         basis = NormalConv2d(width, width, base, 1.0, groups=width)
