@@ -118,7 +118,7 @@ VARIANTS: dict[str, Recipe] = {
                     Hyperparameters(batch=16, latent=512, generator_lr=1e-3, discriminator_lr=1e-3,
                          generator_betas=(0.0, 0.99), discriminator_betas=(0.0, 0.99))),
     "stylegan": Recipe("Styles by adaptive instance norm, with progressive growing (Karras et al., 2019).", "stylegan",
-                    tricks=("progressive_growing", "r1", "minibatch_std", "ema"),
+                    tricks=("progressive_growing", "r1", "minibatch_std", "ema(decay=0.998)"),
                     hyperparameters=Hyperparameters(batch=32, latent=512, generator_lr=1e-3, discriminator_lr=1e-3,
                               generator_betas=(0.0, 0.99), discriminator_betas=(0.0, 0.99))),
     "stylegan2": Recipe("Styles by modulated weights, at full size from the start (Karras et al., 2020).", "stylegan2",

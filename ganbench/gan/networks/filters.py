@@ -6,7 +6,7 @@ constant maps stay constant.
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
 
@@ -24,6 +24,13 @@ def downsample_bilinear(x: Tensor) -> Tensor:  # [N, C, H, W] => [N, C, H / 2, W
     """Halves maps with the same filter, not in bfloat16, which CPUs do not filter."""
     exact = widen_bfloat16(x)
     return interpolate(exact, scale_factor=0.5, mode="bilinear", antialias=True).to(x.dtype)
+
+
+class BilinearDownsample(nn.Module):
+    """`downsample_bilinear` as a layer."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return downsample_bilinear(x)
 
 
 def upsample_nearest(x: Tensor) -> Tensor:

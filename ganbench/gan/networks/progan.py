@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from .base import Network, refuse_other_than_squares
 from .discriminator import Discriminator, Head, Shape
 from .equalized import EqualizedConv2d, EqualizedLinear, PixelNorm
-from .filters import downsample_mean
 from .progressive import (
     BASE_RESOLUTION,
     ProgressiveModule,
@@ -25,6 +24,10 @@ from .progressive import (
 )
 
 MAX_PROGAN_RESOLUTION = 1024
+
+MakeHalving = Callable[
+    [int, int], nn.Module
+]  # channels before and after => a convolution that halves
 
 
 @dataclass(frozen=True)
@@ -60,17 +63,17 @@ class ProGAN(Network):
 
     def build_discriminator(self, shape: Shape) -> Discriminator:
         return build_progressive_discriminator(
-            shape, self.channel_widths(shape[1]), downsample_mean
+            shape, self.channel_widths(shape[1]), make_averaging_convolution
         )
 
 
 def build_progressive_discriminator(
-    shape: Shape, widths: list[int], halve: Callable[[Tensor], Tensor]
+    shape: Shape, widths: list[int], make_halving: MakeHalving
 ) -> Discriminator:
-    """Builds a discriminator that can grow; `halve` downsamples its maps."""
+    """Builds a discriminator that can grow; `make_halving` makes each block's last convolution."""
     maps = (widths[0], BASE_RESOLUTION, BASE_RESOLUTION)
     return Discriminator(
-        ProgressiveDiscriminatorBody(shape, widths, halve), maps, ProGANHead(widths[0])
+        ProgressiveDiscriminatorBody(shape, widths, make_halving), maps, ProGANHead(widths[0])
     )
 
 
@@ -115,32 +118,36 @@ def make_discriminator_convolution(fan_in: int, fan_out: int, kernel: int = 3) -
     return nn.Sequential(EqualizedConv2d(fan_in, fan_out, kernel), nn.LeakyReLU(0.2))
 
 
-class ProGANDownBlock(nn.Module):
-    """Two convolutions and a halving: [N, fine, 2 * S, 2 * S] => [N, coarse, S, S]."""
+def make_averaging_convolution(fine: int, coarse: int) -> nn.Sequential:
+    """Returns a convolution, its activation, and the mean over 2x2 pixels, as in ProGAN."""
+    return nn.Sequential(EqualizedConv2d(fine, coarse, 3), nn.LeakyReLU(0.2), nn.AvgPool2d(2))
 
-    def __init__(self, fine: int, coarse: int, halve: Callable[[Tensor], Tensor]):
+
+class ProGANDownBlock(nn.Module):
+    """Two convolutions, of which the last halves: [N, fine, 2 * S, 2 * S] => [N, coarse, S, S]."""
+
+    def __init__(self, fine: int, coarse: int, make_halving: MakeHalving):
         super().__init__()
-        self.layers, self.halve = (
-            nn.Sequential(
-                make_discriminator_convolution(fine, fine),
-                make_discriminator_convolution(fine, coarse),
-            ),
-            halve,
+        self.layers = nn.Sequential(
+            make_discriminator_convolution(fine, fine), make_halving(fine, coarse)
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.halve(self.layers(x))
+        halved: Tensor = self.layers(x)
+        return halved
 
 
 class ProgressiveDiscriminatorBody(ProgressiveModule):
     """The body of a discriminator that can grow: [N, *shape] => maps of 4x4."""
 
-    def __init__(self, shape: Shape, widths: list[int], halve: Callable[[Tensor], Tensor]):
+    def __init__(self, shape: Shape, widths: list[int], make_halving: MakeHalving):
         super().__init__(shape[1])
         self.from_image = nn.ModuleList(
             make_discriminator_convolution(shape[0], width, 1) for width in widths
         )
-        self.blocks = nn.ModuleList(ProGANDownBlock(b, a, halve) for a, b in pairwise(widths))
+        self.blocks = nn.ModuleList(
+            ProGANDownBlock(b, a, make_halving) for a, b in pairwise(widths)
+        )
 
     def forward(self, image: Tensor) -> Tensor:
         return encode_at_level(self.level, [*self.blocks], [*self.from_image], image)

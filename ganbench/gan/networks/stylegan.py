@@ -1,6 +1,7 @@
 """StyleGAN (Karras et al., 2019): styles set scale and offset of maps, with added noise.
 
-The discriminator is ProGAN's. Both networks resample with a filter, and both can grow.
+The discriminator is ProGAN's, but filters before it activates. Both networks resample with a filter,
+and both can grow.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from torch.nn.functional import instance_norm, leaky_relu
 
 from .discriminator import Discriminator, Shape
 from .equalized import EqualizedConv2d, EqualizedLinear
-from .filters import downsample_bilinear, upsample_bilinear
+from .filters import BilinearDownsample, upsample_bilinear
 from .progan import ProGAN, build_progressive_discriminator, make_to_image_layers
 from .progressive import BASE_RESOLUTION, ProgressiveModule, draw_at_level
 from .style_mapping import (
@@ -57,12 +58,17 @@ class StyleGAN(ProGAN):
 
     def build_discriminator(self, shape: Shape) -> Discriminator:
         return build_progressive_discriminator(
-            shape, self.channel_widths(shape[1]), downsample_bilinear
+            shape, self.channel_widths(shape[1]), make_filtering_convolution
         )
 
     def build_styles(self, latent: int) -> StyleMapping:
         mapping = MappingNetwork(latent, self.width, self.depth)
         return StyleMapping(mapping, self.width, self.mixing, self.truncation)
+
+
+def make_filtering_convolution(fine: int, coarse: int) -> nn.Sequential:
+    """Returns a convolution, a filter that halves the maps, and the activation after it."""
+    return nn.Sequential(EqualizedConv2d(fine, coarse, 3), BilinearDownsample(), nn.LeakyReLU(0.2))
 
 
 class StyleGANSynthesis(ProgressiveModule):

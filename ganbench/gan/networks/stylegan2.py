@@ -21,7 +21,7 @@ from .filters import downsample_bilinear, upsample_bilinear
 from .progan import ProGANHead, make_discriminator_convolution
 from .progressive import BASE_RESOLUTION
 from .style_mapping import LearnedConstant, NoiseInjection, StyledGenerator
-from .stylegan import StyleGAN
+from .stylegan import StyleGAN, make_filtering_convolution
 
 Way = Literal["skip", "residual"]
 
@@ -131,12 +131,12 @@ class DiscriminatorBlock(nn.Module):
         super().__init__()
         self.layers = nn.Sequential(
             make_discriminator_convolution(fan_in, fan_in),
-            make_discriminator_convolution(fan_in, fan_out),
+            make_filtering_convolution(fan_in, fan_out),
         )
         self.around = make_skip(fan_in, fan_out, way)
 
     def forward(self, x: Tensor) -> Tensor:
-        return add_skip(downsample_bilinear(self.layers(x)), self.around, downsample_bilinear(x))
+        return add_skip(self.layers(x), self.around, downsample_bilinear(x))
 
 
 def make_skip(fan_in: int, fan_out: int, way: Way) -> nn.Module | None:

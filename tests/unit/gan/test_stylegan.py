@@ -6,12 +6,13 @@ import pytest
 import torch
 from helpers import CPU, steps, trainer, training_setup
 from torch import nn
-from torch.nn.functional import conv2d
+from torch.nn.functional import conv2d, leaky_relu
 
 from ganbench.data.base import IMAGE
 from ganbench.gan.build import META_DEVICE, Incompatible
 from ganbench.gan.networks import NETWORKS
 from ganbench.gan.networks.base import Network, initialize_parameters
+from ganbench.gan.networks.filters import downsample_bilinear
 from ganbench.gan.networks.progan import ProGANHead
 from ganbench.gan.networks.progressive import enlarge_to
 from ganbench.gan.networks.style_mapping import NoiseInjection, mix_styles
@@ -244,19 +245,30 @@ def test_minibatch_std_joins_maps_before_last_convolution():
     torch.testing.assert_close(discriminator(x), discriminator.head.head.layers(joined).squeeze(1))
 
 
+@pytest.mark.parametrize("text", ["stylegan(width=6)", "stylegan2(width=6, down='skip')"])
+def test_discriminators_filter_before_they_activate(text):
+    """As the authors' networks: the activation has the last word on the maps of each block."""
+    body = initialized(NETWORKS.make(text).build_discriminator((1, 16, 16))).body
+    block = (body.blocks if text.startswith("stylegan(") else body.halvings)[0]
+    x = normal(2, block.layers[0][0].in_channels, 8, 8)
+    convolved = block.layers[1][0](block.layers[0](x))
+    expected = leaky_relu(downsample_bilinear(convolved), 0.2)
+    assert torch.equal(block.layers(x), expected)
+
+
 def test_path_lengths_equal_jacobian_norms():
     generator = build_generator("stylegan2(width=3, mixing=0)", shape=(1, 8, 8)).double().eval()
-    w = normal(2, 3).double().requires_grad_()
+    styles = normal(2, generator.synthesis.layers, 3).double().requires_grad_()
     noise = torch.Generator().manual_seed(3)
-    lengths = path_lengths(generator.synthesis(w[:, None]), w, noise)
+    lengths = path_lengths(generator.synthesis(styles), styles, noise)
     noise.manual_seed(3)
     y = torch.randn(2, 1, 8, 8, generator=noise) / 8
     for number in range(2):
         jacobian = torch.autograd.functional.jacobian(
-            lambda one: generator.synthesis(one[None, None])[0], w[number].detach()
+            lambda one: generator.synthesis(one[None])[0], styles[number].detach()
         )
-        expected = torch.einsum("chwk,chw->k", jacobian, y[number].double()).norm()
-        assert lengths[number].item() == pytest.approx(expected.item(), rel=1e-6)
+        squares = torch.einsum("chwlk,chw->lk", jacobian, y[number].double()).square().sum(1)
+        assert lengths[number].item() == pytest.approx(squares.mean().sqrt().item(), rel=1e-6)
 
 
 def test_path_length_mean_follows_its_decay():
@@ -264,8 +276,8 @@ def test_path_length_mean_follows_its_decay():
     recorded = []
     (means,) = [buffer for name, buffer in training.trick.named_buffers() if name.endswith("means")]
 
-    def record_lengths(images, w, random, plain=path_length.path_lengths):
-        recorded.append(plain(images, w, random))
+    def record_lengths(images, styles, random, plain=path_length.path_lengths):
+        recorded.append(plain(images, styles, random))
         return recorded[-1]
 
     with pytest.MonkeyPatch.context() as patch:
