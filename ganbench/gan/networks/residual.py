@@ -117,7 +117,7 @@ class ResNetGenerator(nn.Module):
         self.to_image = nn.Sequential(
             nn.BatchNorm2d(widths[-1]),
             nn.ReLU(),
-            nn.Conv2d(widths[-1], channels, 3, padding=1),
+            ImageConv2d(widths[-1], channels, 3, padding=1),
             nn.Tanh(),
         )
 
@@ -207,14 +207,24 @@ class ResNetFamily(Network):
     def initialize(self, module: nn.Module) -> None:
         """Draws weights uniformly as in Glorot and Bengio (2010); biases are zero.
 
-        Kernels larger than 1x1 are sqrt(2) times as large.
+        Kernels larger than 1x1 are sqrt(2) times as large, but for the last one.
         """
         super().initialize(module)
         if isinstance(module, nn.Conv2d | nn.Linear) or type(module) is nn.Embedding:
-            sees = isinstance(module, nn.Conv2d) and module.kernel_size[0] > 1
-            nn.init.xavier_uniform_(module.weight, 2**0.5 if sees else 1.0)
+            nn.init.xavier_uniform_(module.weight, glorot_gain(module))
             if getattr(module, "bias", None) is not None:
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+
+
+class ImageConv2d(nn.Conv2d):
+    """The last convolution of a generator, whose weights have another size than others."""
+
+
+def glorot_gain(module: nn.Module) -> float:
+    """Returns the size of weights: sqrt(2) for kernels larger than 1x1 before an activation."""
+    if not isinstance(module, nn.Conv2d) or isinstance(module, ImageConv2d):
+        return 1.0
+    return 2**0.5 if module.kernel_size[0] > 1 else 1.0
 
 
 def rising_widths(width: int, doublings: int) -> list[int]:

@@ -20,7 +20,13 @@ from ganbench.gan.networks.conditioning import (
     ConditionalBatchNorm,
     OneHotConditioned,
 )
-from ganbench.gan.networks.r3gan import ClassDirection, NormalConv2d, R3GANBlock
+from ganbench.gan.networks.r3gan import (
+    ClassVectors,
+    NormalConv2d,
+    R3GANBlock,
+    R3GANProjectionHead,
+    ResampleLayer,
+)
 from ganbench.rng import RngStreams
 
 META = torch.device("meta")
@@ -236,9 +242,37 @@ def test_r3gan_blocks_start_as_identity_keeping_variance():
     for layer in (m for m in discriminator.modules() if isinstance(m, NormalConv2d) and m.gain):
         expected = layer.gain / layer.weight[0].numel() ** 0.5
         assert layer.weight.std().item() == pytest.approx(expected, rel=0.25)
-    directions = discriminator.head.direction
-    assert isinstance(directions, ClassDirection)
-    assert directions.weight.norm(dim=1).mean().item() == pytest.approx(1, rel=0.2)
+
+
+def test_r3gan_embeds_labels_as_a_linear_layer_of_classes_would():
+    """The authors initialize both with the number of classes as fan-in."""
+    generator = build("r3gan(width=64)", "generator", 64, (3, 8, 8), classes=10)
+    discriminator = build("r3gan(width=64)", "discriminator", (3, 8, 8), classes=10)
+    embedding, head = generator.beginning.embedding, discriminator.head
+    assert isinstance(embedding, ClassVectors)
+    assert isinstance(head, R3GANProjectionHead)
+    assert embedding.weight.std().item() == pytest.approx(10**-0.5, rel=0.1)
+    lengths = head.direction.weight.norm(dim=1)
+    assert lengths.mean().item() == pytest.approx(10**-0.5, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("doubles", "taps"), [(False, [0.125, 0.375, 0.375, 0.125]), (True, [0.25, 0.75])]
+)
+def test_r3gan_resamples_with_the_published_filter(doubles, taps):
+    """[1, 3, 3, 1] in both directions; a doubled pixel has every second tap, twice as large."""
+    impulses = torch.eye(8)[:, None, :, None].expand(-1, -1, -1, 8)
+    response = ResampleLayer(1, 1, doubles)(impulses)[:, 0, 2, 0]
+    assert response[response > 0].tolist() == pytest.approx(taps)
+
+
+def test_last_convolution_of_residual_generators_is_not_enlarged():
+    """The authors' blocks have a gain of sqrt(2), and the layer to the image one of 1."""
+    generator = build("sngan(width=32)", "generator", 9, (3, 16, 16))
+    for layer, gain in ((generator.to_image[2], 1.0), (generator.blocks[0].first, 2**0.5)):
+        fan_in, fan_out = (9 * channels for channels in (layer.in_channels, layer.out_channels))
+        bound = gain * (6 / (fan_in + fan_out)) ** 0.5
+        assert layer.weight.abs().max().item() == pytest.approx(bound, rel=0.01)
 
 
 def test_spectral_norm_of_both_networks_is_1():
