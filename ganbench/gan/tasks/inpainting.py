@@ -1,12 +1,13 @@
 """Inpainting (context encoders, Pathak et al., 2016): fills a missing square.
 
 The square is in the middle of the image. The generator receives a mask of the missing pixels as an
-additional channel. Known pixels are copied to its output. The content weight is the paper's ratio
-of 0.999 to 0.001.
+additional channel. Known pixels are copied to its output. The content term is the mean over the
+missing pixels, and its weight the paper's ratio of 0.999 to 0.001.
 """
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import mse_loss
 
 from ganbench.gan.networks.discriminator import Shape
 
@@ -48,6 +49,10 @@ class Inpainting(Restoration):
         hole = torch.zeros_like(images[:, :1])
         hole[:, :, *map(self.hole_slice, images.shape[2:])] = 1
         return torch.cat([images * (1 - hole), hole], 1)
+
+    def content_error(self, fake: Tensor, real: Tensor) -> Tensor:
+        rows, columns = map(self.hole_slice, real.shape[2:])
+        return mse_loss(fake[..., rows, columns], real[..., rows, columns])
 
     def hole_slice(self, side: int) -> slice:
         missing = round(self.hole * side)

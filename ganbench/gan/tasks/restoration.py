@@ -71,7 +71,11 @@ class Restoration(Task):
 
     def generator_terms(self, pairs: list[AdversarialBatch]) -> Terms:
         for pair in pairs if self.content else ():
-            yield "content", self.content * mse_loss(pair.fake, pair.real)
+            yield "content", self.content * self.content_error(pair.fake, pair.real)
+
+    def content_error(self, fake: Tensor, real: Tensor) -> Tensor:
+        """Returns the mean squared difference of restored and undamaged images, a scalar."""
+        return mse_loss(fake, real)
 
     def sample(
         self, generators: nn.ModuleDict, sources: Batches, random: torch.Generator

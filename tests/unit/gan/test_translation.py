@@ -280,6 +280,15 @@ def test_inpainting_keeps_pixels_outside_central_hole():
     assert not torch.equal(restored[~outside], x[~outside])
 
 
+def test_content_of_inpainting_is_the_mean_over_the_hole():
+    """Published: the error is that of the missing pixels, so it does not depend on the hole's share."""
+    task = Inpainting(hole=0.5, content=999)
+    real = torch.zeros(2, 1, 8, 8)
+    fake = real.clone()
+    fake[..., 2:6, 2:6] = 3.0
+    assert task.content_error(fake, real).item() == 9
+
+
 @pytest.mark.parametrize(
     "text",
     ["srgan(width=4, blocks=1, factor=2)", "inpainting(width=4, blocks=1, downs=1, strided=1)"],
