@@ -1,4 +1,4 @@
-"""Grid (Metz et al., 2017; protocol of Lin et al., 2018): 25 Gaussians on a square grid.
+"""Grid (Srivastava et al., 2017; protocol of Lin et al., 2018): 25 Gaussians in a square.
 
 Their standard deviation is 0.05 and their spacing 2.
 """

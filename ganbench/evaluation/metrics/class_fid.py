@@ -1,8 +1,9 @@
-"""Class FID, or intra-FID (Miyato and Koyama, 2018): the mean of FID within classes.
+"""Class FID (after Miyato and Koyama, 2018, "intra-FID"): the mean of FID within classes.
 
-The extractor's own classifier predicts the classes of fakes and of reals. This metric detects poor
-or uniform images of one class, which good images of other classes hide in FID. It ignores the
-frequencies of the classes. The standard error assumes independent classes.
+The extractor's own classifier predicts the classes of fakes and of reals. In intra-FID a fake has the
+class that it was generated for, so that disobeyed labels raise it; here they do not. This metric
+detects poor or uniform images of one class, which good images of other classes hide in FID. It
+ignores the frequencies of the classes. The standard error assumes independent classes.
 """
 
 from collections.abc import Hashable

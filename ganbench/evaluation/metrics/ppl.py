@@ -1,8 +1,9 @@
 """Perceptual path length (Karras et al., 2019): image change for a small latent step.
 
 The value is the mean squared change, E d(G(a), G(b)) / epsilon², over pairs of latents. b is a step
-of epsilon from a towards another latent: along the arc in z, on the line in w. Lower is smoother,
-and a collapsed generator scores 0.
+of epsilon from a towards another latent: along the arc in z, on the line in w. a is a latent, as in
+the published sampling "end"; in "full" it is a random place between two. Lower is smoother, and a
+collapsed generator scores 0.
 
 d is LPIPS (`lpips`), or by default the squared distance of the extractor's features. LPIPS is that of
 torch-fidelity, on images of 64x64 pixels. StyleGAN's values have images of up to 256x256 pixels.

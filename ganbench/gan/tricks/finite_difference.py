@@ -1,4 +1,4 @@
-"""Finite differences (Lin et al., 2025): gradient norms of scores without double backward.
+"""Finite differences (Lin et al., 2025, "APT"): gradient norms without double backward.
 
 The slope of a score along a random direction is `d = (D(x + εv) − D(x)) / ε`, with `v` standard
 normal. For a linear D and every ε, `d` is normal with mean 0 and deviation `‖∇D‖`. Therefore
@@ -14,9 +14,10 @@ a smooth D their errors are of second order in ε; for the second where the grad
 A single `d` has an error of first order. The variance of `d²` is `2 ‖∇D‖⁴`. One-sided penalties
 have no unbiased estimate: any expectation over `d` is analytic in `‖∇D‖`, and they are not.
 
-Lin et al. penalize `λ E(D(x + εv) − D(x))²`, without division by ε². Their λ is a weight of R1 of
-`2 λ ε²`: 0.02 for their λ = 100 and ε = 0.01. Here the quotient keeps the meaning of a weight: it
-is the same for every ε and for the exact gradient.
+The authors of APT penalize `λ E(D(x + εv) − D(x))²`, without division by ε². Their λ is a weight of
+R1 of `2 λ ε²`: 0.02 for their λ = 100 and ε = 0.01. Here the quotient keeps the meaning of a weight:
+it is the same for every ε and for the exact gradient. Lin et al. (2025, "Adversarial Flow Models")
+divide as well, with a weight of 0.5 and a quarter of the batch.
 """
 
 from dataclasses import dataclass, replace

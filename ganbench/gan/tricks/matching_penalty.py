@@ -1,7 +1,8 @@
 """Matching-aware gradient penalty, MA-GP (Tao et al., 2022): at reals and their labels.
 
 It adds `weight · E‖(∇ₓD, ∇ₑD)‖^power` to the discriminator's loss, with the gradient by the image
-`x` and the code `e` of its label. The gradient by the label does not train the encoder of labels.
+`x` and the code `e` of its label. This is the norm of both gradients together, as in the authors'
+code; the paper adds the two norms. The gradient by the label does not train the encoder of labels.
 """
 
 import torch

@@ -1,7 +1,8 @@
-"""Past discriminators (Chintala et al., 2016, "How to train a GAN"): snapshots still vote.
+"""Past discriminators (after Chintala et al., 2016, "How to train a GAN"): snapshots vote.
 
 The generator's loss is the mean over the current discriminator and the last `keep` snapshots, one
-taken every `every` steps. So fakes must also fool earlier discriminators.
+taken every `every` steps. So fakes must also fool earlier discriminators. The authors swap an
+earlier network in for a few steps instead.
 """
 
 from collections.abc import Sequence

@@ -2,7 +2,8 @@
 
 It adds `weight · E(1 − cos(P f(x), t(x)))` to the discriminator's loss at reals `x`. `f` are the
 features that the head scores. `P` is a linear map that trains with the discriminator. `t` are the
-features of a frozen teacher: the classifier that ganbench ships for the data set `of`.
+features of a frozen teacher: the classifier that ganbench ships for the data set `of`. Hyun et al.
+project by three layers, also align features of patches, and augment the teacher's images alike.
 
 The teacher has seen the labels of its data, so that this training has, too.
 """
