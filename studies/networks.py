@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 
 import ganbench
-from ganbench.analysis.contrasts import Cell, cell_tables, network_of
+from ganbench.analysis.contrasts import Background, background_tables, network_of
 from ganbench.analysis.effects import names_of_effects, outcome_rows
-from ganbench.analysis.interactions import effect_by_cell
+from ganbench.analysis.interactions import effect_by_background
 from ganbench.analysis.metric_scale import outcome_scale
 
 PUBLISHED = Path(__file__).parents[1] / "results" / "published"
@@ -36,28 +36,29 @@ so [intervals of effects](../../../docs/statistics.md) count each seed of a netw
 correlation is shown, and they count as independent.
 """
 
-Products = list[
-    tuple[float, float]
-]  # of two backgrounds: sum of products, root of the sums of squares
+# Of two backgrounds: the sum of products, and the root of the product of the sums of squares.
+Products = list[tuple[float, float]]
 
 
-def changes_at_seeds(cells: Mapping[Cell, pd.DataFrame], trick: str) -> dict[Cell, pd.Series]:
-    """Returns the changes by a trick at each seed, of the cells with two or more."""
-    changes = effect_by_cell(cells, trick, paired=True)
-    return {cell: pd.Series(own.samples[""]) for cell, own in changes.items() if own.seeds > 1}
+def changes_at_seeds(
+    backgrounds: Mapping[Background, pd.DataFrame], trick: str
+) -> dict[Background, pd.Series]:
+    """Returns the changes by a trick at each seed, of backgrounds with two or more."""
+    changes = effect_by_background(backgrounds, trick, paired=True)
+    return {key: pd.Series(own.samples[""]) for key, own in changes.items() if own.seeds > 1}
 
 
-def kind_of_pair(one: Cell, other: Cell) -> str:
+def kind_of_pair(one: Background, other: Background) -> str:
     if network_of(one) == network_of(other):
         return "one network"
     return "one data set, two networks" if one[0] == other[0] else "two data sets"
 
 
 def products_of_trick(
-    cells: Mapping[Cell, pd.DataFrame], trick: str
+    backgrounds: Mapping[Background, pd.DataFrame], trick: str
 ) -> Iterator[tuple[str, tuple[float, float]]]:
     """Yields the kind of each pair of backgrounds and its products."""
-    changes = changes_at_seeds(cells, trick)
+    changes = changes_at_seeds(backgrounds, trick)
     for one, other in itertools.combinations(changes, 2):
         both = pd.concat([changes[one], changes[other]], axis=1).dropna().to_numpy()
         if len(both) > 1:
@@ -77,10 +78,10 @@ def correlate(by_trick: list[Products]) -> tuple[float, float, float]:
 def rows_of_suite(suite: str) -> Iterator[dict[str, object]]:
     frame = ganbench.load(PUBLISHED / suite)
     values = outcome_rows(frame)
-    cells = dict(cell_tables(values, outcome_scale(frame).transform))
+    backgrounds = dict(background_tables(values, outcome_scale(frame).transform))
     products: dict[str, dict[str, Products]] = defaultdict(lambda: defaultdict(list))
     for trick in names_of_effects(values):
-        for kind, product in products_of_trick(cells, trick):
+        for kind, product in products_of_trick(backgrounds, trick):
             products[kind][trick].append(product)
     for kind, by_trick in products.items():
         mean, low, high = correlate(list(by_trick.values()))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 import ganbench
-from ganbench.analysis.contrasts import cell_tables
+from ganbench.analysis.contrasts import background_tables
 from ganbench.analysis.effects import outcome_rows, trick_effects
 from ganbench.analysis.fewer_seeds import tables_of_fewer_seeds
 from ganbench.analysis.metric_scale import outcome_scale
@@ -38,7 +38,7 @@ Numbers = NDArray[np.float64]
 
 def log_outcomes(frame: pd.DataFrame) -> pd.DataFrame:
     """Returns the log outcomes [seeds, cells] of a run with one table; columns are tricks."""
-    ((_, table),) = cell_tables(outcome_rows(frame), outcome_scale(frame).transform)
+    ((_, table),) = background_tables(outcome_rows(frame), outcome_scale(frame).transform)
     return table
 
 

@@ -25,7 +25,7 @@ from planted_scenarios import (
 )
 from scipy import stats
 
-from ganbench.analysis.contrasts import Estimate, contrast_within_cell, estimate_contrast
+from ganbench.analysis.contrasts import Estimate, contrast_on_background, estimate_contrast
 from ganbench.analysis.effects import (
     Effect,
     estimate_effects,
@@ -243,7 +243,7 @@ def compute_welch_interval(grid: Values) -> tuple[float, float]:
     """Computes ganbench's interval of a grid: [cells, 2 arms, seeds]."""
     tables = [pd.DataFrame(cell.T, columns=["none", "trick"]) for cell in grid]
     weights = {"trick": 1.0, "none": -1.0}
-    changes = [contrast_within_cell(table, weights, False) for table in tables]
+    changes = [contrast_on_background(table, weights, False) for table in tables]
     return estimate_contrast([change for change in changes if change]).interval()
 
 

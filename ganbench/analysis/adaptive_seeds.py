@@ -20,7 +20,7 @@ from ganbench.experiments.store import Store
 from ganbench.experiments.suite import AdaptiveSeeds, Suite
 from ganbench.experiments.suite_errors import SuiteError
 
-from .contrasts import CELL_COLUMNS, Estimate, cell_tables
+from .contrasts import BACKGROUND_COLUMNS, Estimate, background_tables
 from .effects import (
     DIRECTED_VERDICTS,
     Effect,
@@ -247,17 +247,17 @@ def look_rule(
 def arms_of_effects(frame: pd.DataFrame) -> dict[str, list[Arm]]:
     """Returns the arms with which each effect over the grid is estimated."""
     values = outcome_rows(frame)
-    tables = dict(cell_tables(values, outcome_scale(frame).transform))
+    tables = dict(background_tables(values, outcome_scale(frame).transform))
     return {
         name: [
-            arm_of_cell(cell, tricks)
-            for cell, table in tables.items()
+            arm_of_background(background, tricks)
+            for background, table in tables.items()
             for tricks in effect_weights(table, name) or ()
         ]
         for name in names_of_effects(values)
     }
 
 
-def arm_of_cell(cell: Sequence[Any], tricks: str) -> Arm:
-    names = dict(zip(CELL_COLUMNS, cell, strict=True))
+def arm_of_background(background: Sequence[Any], tricks: str) -> Arm:
+    names = dict(zip(BACKGROUND_COLUMNS, background, strict=True))
     return (names["data"], names["variant"], names["loss"], tricks, names["plan"])

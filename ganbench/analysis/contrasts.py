@@ -1,8 +1,9 @@
-"""Contrasts: weighted sums of arms within each cell, and their means over cells.
+"""Contrasts: weighted sums of arms on each background, and their means over backgrounds.
 
-The cells are those of the grid, not a sample of all cells: the error of a contrast comes from the seeds.
-Cells with the same data set and variant are one network. Trainings of one seed share initial weights there,
-so their changes are correlated, and each seed counts once. Different networks count as independent.
+A background is a cell without its tricks. Backgrounds are those of the grid, not a sample of all: the error
+of a contrast comes from the seeds. Backgrounds with the same data set and variant are one network. Trainings
+of one seed share initial weights there, so their changes are correlated, and each seed counts once.
+Different networks count as independent.
 Degrees of freedom follow Welch (1947) and Satterthwaite (1946).
 """
 
@@ -17,22 +18,22 @@ from scipy import optimize, special, stats
 
 from .intervals import CONFIDENCE_LEVEL, SCALES
 
-CELL_COLUMNS = ["data", "variant", "loss", "plan"]
+NETWORK_COLUMNS = ["data", "variant"]  # backgrounds that agree in these share initial weights
+BACKGROUND_COLUMNS = [*NETWORK_COLUMNS, "loss", "plan"]
 TEST_POWER = 0.8  # the power at the smallest detectable effect
 MAX_ROUNDING = 1e-12  # relative; a smaller error comes from sums of equal values
 ROUNDING_VARIANCE = 1 / 3  # of sums of up to four whole numbers, each 1/12 (Sheppard, 1898)
 
-NETWORK_COLUMNS = 2  # of CELL_COLUMNS: cells that agree in these share initial weights
 
-Cell = tuple[Hashable, ...]
+Background = tuple[Hashable, ...]
 Samples = Mapping[str, Mapping[Any, float]]  # by arm, then by seed
 
 
 @dataclass(frozen=True)
 class Change:
-    """The contrast of one cell, its squared error, and the error's degrees of freedom.
+    """The contrast of one background, its squared error, and the error's degrees of freedom.
 
-    The squared error is NaN if a cell has too few seeds. `samples` are the weighted values that the contrast
+    The squared error is NaN with too few seeds. `samples` are the weighted values that the contrast
     adds up, of each arm; those of a paired contrast are the seeds' differences, under an empty name.
     """
 
@@ -40,13 +41,13 @@ class Change:
     variance: float
     freedom: float
     seeds: int
-    network: Hashable = None  # of the cell; None for a network of its own
+    network: Hashable = None  # of the background; None for a network of its own
     samples: Samples = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A contrast over cells on the transformed scale; the error is NaN with too few seeds."""
+    """A contrast on the transformed scale; the error is NaN with too few seeds."""
 
     mean: float
     error: float
@@ -95,39 +96,41 @@ def detectable_size(freedom: float, level: float, power: float) -> float:
     return float(found)
 
 
-def cell_tables(values: pd.DataFrame, transform: str) -> Iterator[tuple[Cell, pd.DataFrame]]:
-    """Yields the outcomes of each cell on the transformed scale, as a table.
+def background_tables(
+    values: pd.DataFrame, transform: str
+) -> Iterator[tuple[Background, pd.DataFrame]]:
+    """Yields the outcomes of each background on the transformed scale, as a table.
 
     A table has one row per seed and one column per arm, with NaN for missing values. Arms that are not
-    applicable are left out, and so are arms that were not measured in any cell.
+    applicable are left out, and so are arms that were not measured in any background.
     """
     tried = values["tricks"].isin(values.loc[values["value"].notna(), "tricks"])
     applicable = values[tried & values["outcome"].ne("not_applicable")]
     applicable = applicable.assign(
         y=applicable["value"].map(SCALES[transform].to, na_action="ignore")
     )
-    for cell, part in applicable.groupby(CELL_COLUMNS, dropna=False, sort=False):
-        assert isinstance(cell, tuple)
-        yield cell, part.pivot(index="seed", columns="tricks", values="y")
+    for background, part in applicable.groupby(BACKGROUND_COLUMNS, dropna=False, sort=False):
+        assert isinstance(background, tuple)
+        yield background, part.pivot(index="seed", columns="tricks", values="y")
 
 
 def measured_arms(table: pd.DataFrame) -> tuple[str, ...]:
-    """Returns the arms of a cell that have an outcome."""
+    """Returns the arms of a background that have an outcome."""
     has_values = ~np.isnan(table.to_numpy()).all(axis=0)
     return tuple(
         arm for arm, is_measured in zip(table.columns, has_values, strict=True) if is_measured
     )
 
 
-def network_of(cell: Cell) -> Cell:
-    """Returns the data set and the variant of a cell."""
-    return cell[:NETWORK_COLUMNS]
+def network_of(background: Background) -> Background:
+    """Returns the data set and the variant of a background."""
+    return background[: len(NETWORK_COLUMNS)]
 
 
-def contrast_within_cell(
+def contrast_on_background(
     table: pd.DataFrame, weights: Mapping[str, float], paired: bool, network: Hashable = None
 ) -> Change | None:
-    """Computes the contrast within one cell, or None without values.
+    """Computes the contrast within one background, or None without values.
 
     A paired contrast uses the seeds that all arms have. Otherwise each arm contributes its own seeds.
     """
@@ -154,7 +157,7 @@ def change_of_samples(samples: Samples, network: Hashable = None) -> Change | No
 def arm_columns(table: pd.DataFrame, arms: Iterable[str]) -> np.ndarray:
     """Returns the columns of these arms as an array [seeds, arms].
 
-    This is called for each trick and cell, and is much faster than indexing with pandas.
+    This is called for each trick and background, and is much faster than indexing with pandas.
     """
     names = table.columns.tolist()
     return table.to_numpy()[:, [names.index(arm) for arm in arms]]
@@ -192,9 +195,9 @@ def satterthwaite_freedom(variances: Sequence[float], freedoms: Sequence[float])
 def estimate_contrast(
     changes: Sequence[Change], weights: Sequence[float] | None = None
 ) -> Estimate:
-    """Computes the weighted sum of the cells' changes, by default their mean.
+    """Computes the weighted sum of the backgrounds' changes, by default their mean.
 
-    A cell with a single seed or pair borrows the mean variance of the others. Without any variance only
+    One with a single seed or pair borrows the mean variance of the others. Without any variance only
     counts have an error.
     """
     if not changes:
@@ -247,7 +250,7 @@ def merge_networks(weighted: Iterable[tuple[float, Change]]) -> list[tuple[float
 def merge_changes(group: Sequence[tuple[float, Change]]) -> tuple[float, Change] | None:
     """Adds up weighted changes of one network seed by seed; returns a weight and their change.
 
-    The error is that of the common seeds. The weight is that of as many independent cells, so that the
+    The error is that of the common seeds. The weight is that of as many independent backgrounds, so that the
     variance of the change is comparable with theirs. Returns None with fewer than two common seeds.
     """
     size = math.sqrt(sum(weight**2 for weight, _ in group))
@@ -263,7 +266,7 @@ def merge_changes(group: Sequence[tuple[float, Change]]) -> tuple[float, Change]
 def add_common_seeds(
     group: Sequence[tuple[float, Change]], arm: str, size: float
 ) -> dict[Hashable, float]:
-    """Returns the weighted sum of an arm's values at each seed that all its cells have."""
+    """Returns the weighted sum of an arm's values at each seed that all its backgrounds have."""
     own = [
         (weight / size, change.samples[arm]) for weight, change in group if arm in change.samples
     ]

@@ -1,4 +1,4 @@
-"""Effects: the change that each trick makes against the same cell and seed without it.
+"""Effects: the change that each trick makes, at the same background and seed.
 
 If a trick was tried on several backgrounds, as in a factorial design, its effect is the mean over these
 backgrounds. Tricks that were only tried together are compared together with no trick.
@@ -16,13 +16,13 @@ import pandas as pd
 from ganbench.experiments.plan_names import ENDED_OUTCOMES, LOST_OUTCOMES
 
 from .contrasts import (
-    CELL_COLUMNS,
-    Cell,
+    BACKGROUND_COLUMNS,
+    Background,
     Change,
     Estimate,
     arm_columns,
-    cell_tables,
-    contrast_within_cell,
+    background_tables,
+    contrast_on_background,
     estimate_contrast,
     holm_correct,
     holm_divisors,
@@ -51,7 +51,7 @@ class Effect:
     ratio: float  # the difference if the scale of the metric is not logarithmic
     low: float
     high: float
-    pairs: int  # compared seeds, summed over cells
+    pairs: int  # compared seeds, summed over backgrounds
     cells: int
     lost: int  # trainings that diverged or failed with the trick but not without it
     p: float  # two-sided, Holm-corrected over all effects of its family
@@ -77,10 +77,10 @@ class Effect:
 
 
 def trick_effects(frame: pd.DataFrame) -> list[Effect]:
-    """Estimates the effect of each trick against none, over the cells that can estimate it.
+    """Estimates the effect of each trick against none, over backgrounds that allow it.
 
-    The cells are those of the grid, not a sample of all cells. The error comes from the seeds within each
-    network, paired if the suite declares pairs. The interval does not cover other cells.
+    The backgrounds are those of the grid, not a sample of all. The error comes from the seeds within each
+    network, paired if the suite declares pairs. The interval does not cover other backgrounds.
     """
     return effects_of_family(frame, {(): outcome_rows(frame)}, ())
 
@@ -126,7 +126,7 @@ def effects_by(frame: pd.DataFrame, *axes: str) -> list[Effect]:
 
 def effects_of_family(
     frame: pd.DataFrame,
-    groups: Mapping[Cell, pd.DataFrame],
+    groups: Mapping[Background, pd.DataFrame],
     axes: tuple[str, ...],
     names: Callable[[pd.DataFrame], list[str]] | None = None,
 ) -> list[Effect]:
@@ -284,13 +284,13 @@ def estimate_effects(
 
     With looks, an effect has the seeds of its last look.
     """
-    all_cells, common = dict(cell_tables(values, transform)), CommonSeeds.of(looks, values)
+    tables, common = dict(background_tables(values, transform)), CommonSeeds.of(looks, values)
     count_lost = count_lost_trainings(values)
     effects = []
     for name in names:
-        estimable = weights_by_cell(all_cells, name)
-        seeds, cells = common.count(name, estimable), common.select(all_cells, name, estimable)
-        changes = changes_by_cell(cells, estimable, paired)
+        estimable = weights_by_background(tables, name)
+        seeds, backgrounds = common.count(name, estimable), common.select(tables, name, estimable)
+        changes = changes_by_background(backgrounds, estimable, paired)
         mean = estimate_contrast(list(changes.values()))
         low, high = mean.interval(1 / looks.share(seeds) if looks else 1)
         effect = Effect(
@@ -303,7 +303,7 @@ def estimate_effects(
             lost=count_lost(name),
             p=math.nan,
             verdict="",
-            correlation=pair_correlation(cells, estimable) if paired else math.nan,
+            correlation=pair_correlation(backgrounds, estimable) if paired else math.nan,
             seeds=seeds,
         )
         effects.append((effect, mean))
@@ -311,7 +311,7 @@ def estimate_effects(
 
 
 def names_of_effects(values: pd.DataFrame) -> list[str]:
-    """Returns the single tricks that some cell can estimate, then the arms with other tricks.
+    """Returns single tricks that some background can estimate, then arms of other tricks.
 
     An arm has no effect of its own if each of its tricks can be estimated alone.
     """
@@ -323,7 +323,7 @@ def names_of_effects(values: pd.DataFrame) -> list[str]:
 
 
 def applicable_arms(values: pd.DataFrame) -> list[str]:
-    """Returns the arms that are applicable in some cell, in order of appearance.
+    """Returns the arms that are applicable in some background, in order of appearance.
 
     The arm without tricks is left out.
     """
@@ -332,13 +332,11 @@ def applicable_arms(values: pd.DataFrame) -> list[str]:
 
 
 def estimable_tricks(values: pd.DataFrame, tricks: list[str]) -> list[str]:
-    """Returns the tricks with a main effect that the arms of some cell can estimate."""
+    """Returns the tricks with a main effect that the arms of some background can estimate."""
     applicable = values[values["outcome"] != "not_applicable"]
-    cells = applicable.groupby(CELL_COLUMNS, dropna=False)["tricks"]
-    arms_by_cell = [tuple(arms.unique()) for _, arms in cells]
-    return [
-        trick for trick in tricks if any(main_effect_weights(arms, trick) for arms in arms_by_cell)
-    ]
+    backgrounds = applicable.groupby(BACKGROUND_COLUMNS, dropna=False)["tricks"]
+    all_arms = [tuple(arms.unique()) for _, arms in backgrounds]
+    return [trick for trick in tricks if any(main_effect_weights(arms, trick) for arms in all_arms)]
 
 
 def lists_of_several_tricks(values: pd.DataFrame) -> list[str]:
@@ -346,7 +344,7 @@ def lists_of_several_tricks(values: pd.DataFrame) -> list[str]:
 
 
 def effect_weights(table: pd.DataFrame, name: str) -> Weights | None:
-    """Returns the weights of a cell's measured arms that estimate an effect, or None."""
+    """Returns the weights of a background's measured arms that estimate an effect, or None."""
     return weights_of_arms(tuple(table.columns), name, measured_arms(table))
 
 
@@ -363,30 +361,34 @@ def weights_of_arms(
     return {name: 1.0, NO_TRICK: -1.0} if {name, NO_TRICK} <= known else None
 
 
-def weights_by_cell(cells: Mapping[Cell, pd.DataFrame], name: str) -> dict[Cell, Weights]:
-    """Returns the weights that estimate an effect, for each cell that has some."""
-    weights = {cell: effect_weights(table, name) for cell, table in cells.items()}
-    return {cell: own for cell, own in weights.items() if own}
+def weights_by_background(
+    backgrounds: Mapping[Background, pd.DataFrame], name: str
+) -> dict[Background, Weights]:
+    """Returns the weights that estimate an effect, for each background that has some."""
+    weights = {key: effect_weights(table, name) for key, table in backgrounds.items()}
+    return {key: own for key, own in weights.items() if own}
 
 
-def changes_by_cell(
-    cells: Mapping[Cell, pd.DataFrame], weights: Mapping[Cell, Weights], paired: bool
-) -> dict[Cell, Change]:
-    """Returns the change of each cell, without the cells that have none."""
+def changes_by_background(
+    backgrounds: Mapping[Background, pd.DataFrame],
+    weights: Mapping[Background, Weights],
+    paired: bool,
+) -> dict[Background, Change]:
+    """Returns the change of each background that has one."""
     changes = {
-        cell: contrast_within_cell(cells[cell], own, paired, network_of(cell))
-        for cell, own in weights.items()
+        key: contrast_on_background(backgrounds[key], own, paired, network_of(key))
+        for key, own in weights.items()
     }
-    return {cell: change for cell, change in changes.items() if change}
+    return {key: change for key, change in changes.items() if change}
 
 
 def count_lost_trainings(values: pd.DataFrame) -> Callable[[str], int]:
     """Returns a function that counts lost trainings with these tricks and a measured baseline.
 
-    A lost training diverged or failed. The baseline is the training without tricks in the same cell and
+    A lost training diverged or failed. The baseline is the training without tricks in the same background and
     with the same seed.
     """
-    place = values.groupby([*CELL_COLUMNS, "seed"], dropna=False).ngroup()
+    place = values.groupby([*BACKGROUND_COLUMNS, "seed"], dropna=False).ngroup()
     fine = place[values["tricks"].eq(NO_TRICK) & values["value"].notna()]
     badly = values["outcome"].isin(LOST_OUTCOMES) & place.isin(fine)
     counts = Counter(values.loc[badly, "tricks"])
@@ -399,16 +401,18 @@ def count_lost_trainings(values: pd.DataFrame) -> Callable[[str], int]:
 
 
 def pair_correlation(
-    cells: Mapping[Cell, pd.DataFrame], weights_by_cell: Mapping[Cell, Weights]
+    backgrounds: Mapping[Background, pd.DataFrame],
+    weights_by_background: Mapping[Background, Weights],
 ) -> float:
-    """Computes the correlation between the two sides of a contrast over seeds within cells.
+    """Computes the correlation of a contrast's two sides over seeds within backgrounds.
 
-    The correlation is pooled over cells after each cell's mean is subtracted. Returns NaN with fewer than
+    The correlation is pooled over backgrounds, each without its mean. Returns NaN with fewer than
     two degrees of freedom, because any two points are collinear.
     """
     sides, freedom = [np.zeros((0, 2))], 0
-    for cell, weights in weights_by_cell.items():
-        table, factors = arm_columns(cells[cell], weights), np.array(list(weights.values()))
+    for background, weights in weights_by_background.items():
+        table = arm_columns(backgrounds[background], weights)
+        factors = np.array(list(weights.values()))
         table = table[~np.isnan(table).any(1)]
         both = np.stack([table @ factors.clip(min=0), table @ -factors.clip(max=0)], 1)
         sides.append(both - both.mean(0) if len(both) else both)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .contrasts import CELL_COLUMNS, cell_tables
+from .contrasts import BACKGROUND_COLUMNS, background_tables
 from .effects import outcome_rows
 from .metric_scale import outcome_scale
 
@@ -23,9 +23,10 @@ Random = int | np.random.Generator
 
 
 def tables_of_fewer_seeds(frame: pd.DataFrame, rng: Random = 0, draws: int = DRAWS) -> pd.DataFrame:
-    """Compares tables of fewer seeds with that of all seeds, in each cell of two arms or more.
+    """Compares tables of fewer seeds with that of all seeds, by background.
 
-    Seeds that lack a value in some arm are left out. The table is empty with fewer than four of them.
+    Backgrounds with a single arm are left out, and seeds that lack a value in some arm. The table is empty
+    with fewer than four seeds.
 
     Columns:
 
@@ -39,14 +40,14 @@ def tables_of_fewer_seeds(frame: pd.DataFrame, rng: Random = 0, draws: int = DRA
     scale, random = outcome_scale(frame), np.random.default_rng(rng)
     sign = scale.worse_sign
     transform, entries = scale.transform, []
-    for cell, table in cell_tables(outcome_rows(frame), transform):
+    for background, table in background_tables(outcome_rows(frame), transform):
         values = sign * table.dropna().to_numpy()
         for seeds in drawn_counts(values):
             best = table.columns[values.mean(0).argmin()]
             names_best, loss, wrong = compare_draws(values, seeds, random, draws)
             ratio = scale.change_of(sign * loss)
-            entries.append((*cell, table.shape[1], best, seeds, names_best, ratio, wrong))
-    return pd.DataFrame(entries, columns=[*CELL_COLUMNS, *FEWER_SEEDS_COLUMNS.split()])
+            entries.append((*background, table.shape[1], best, seeds, names_best, ratio, wrong))
+    return pd.DataFrame(entries, columns=[*BACKGROUND_COLUMNS, *FEWER_SEEDS_COLUMNS.split()])
 
 
 def drawn_counts(values: Numbers) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """Interactions of a trick with the loss, the variant, the data set, or another trick.
 
 The change that a trick makes at one level of a factor is compared with its change at the other levels.
-The compared cells are otherwise equal. The change of two tricks together is compared with the sum of
+The compared backgrounds are otherwise equal. The change of two tricks together is compared with the sum of
 both alone. On a log scale, both interactions are ratios of ratios.
 """
 
@@ -14,17 +14,17 @@ from dataclasses import dataclass
 import pandas as pd
 
 from .contrasts import (
-    CELL_COLUMNS,
-    Cell,
+    BACKGROUND_COLUMNS,
+    Background,
     Change,
     Estimate,
-    cell_tables,
+    background_tables,
     estimate_contrast,
     holm_correct,
     holm_divisors,
     measured_arms,
 )
-from .effects import changes_by_cell, names_of_effects, outcome_rows, weights_by_cell
+from .effects import changes_by_background, names_of_effects, outcome_rows, weights_by_background
 from .factors import TRICK_SEPARATOR, interaction_weights, tricks_in
 from .intervals import CONFIDENCE_LEVEL
 from .looks import FIXED_SEEDS, CommonSeeds, Looks
@@ -68,16 +68,17 @@ def all_interactions(frame: pd.DataFrame) -> list[Interaction]:
     """Estimates all interactions that the grid supports, corrected within each kind."""
     plan, scale, values = frame.attrs["plan"], outcome_scale(frame), outcome_rows(frame)
     paired, looks = plan["analysis"]["paired"], Looks.of_plan(plan)
-    cells = dict(cell_tables(values, scale.transform))
+    backgrounds = dict(background_tables(values, scale.transform))
     common = CommonSeeds.of(looks, values)
     changes = {
-        name: effect_by_cell(cells, name, paired, common) for name in names_of_effects(values)
+        name: effect_by_background(backgrounds, name, paired, common)
+        for name in names_of_effects(values)
     }
     families = [factor_interactions(changes, factor) for factor in INTERACTION_FACTORS]
     families.append(
         [
             UncorrectedInteraction("trick × trick", one, other, mean, count)
-            for one, other, mean, count in pair_interactions(cells, paired, common)
+            for one, other, mean, count in pair_interactions(backgrounds, paired, common)
         ]
     )
     count = looks.count if looks else 1
@@ -85,10 +86,10 @@ def all_interactions(frame: pd.DataFrame) -> list[Interaction]:
 
 
 def factor_interactions(
-    changes: Mapping[str, Mapping[Cell, Change]], factor: str
+    changes: Mapping[str, Mapping[Background, Change]], factor: str
 ) -> list[UncorrectedInteraction]:
     """Returns each trick's interactions with one factor."""
-    place = CELL_COLUMNS.index(factor)
+    place = BACKGROUND_COLUMNS.index(factor)
     return [
         UncorrectedInteraction(f"trick × {factor}", name, level, mean, count)
         for name, by_cell in changes.items()
@@ -96,67 +97,75 @@ def factor_interactions(
     ]
 
 
-def effect_by_cell(
-    cells: Mapping[Cell, pd.DataFrame],
+def effect_by_background(
+    backgrounds: Mapping[Background, pd.DataFrame],
     name: str,
     paired: bool,
     common: CommonSeeds = FIXED_SEEDS,
-) -> dict[Cell, Change]:
-    """Returns the change that a trick makes in each cell that can estimate it."""
-    weights = weights_by_cell(cells, name)
-    return changes_by_cell(common.select(cells, name, weights), weights, paired)
+) -> dict[Background, Change]:
+    """Returns the change that a trick makes in each background that can estimate it."""
+    weights = weights_by_background(backgrounds, name)
+    return changes_by_background(common.select(backgrounds, name, weights), weights, paired)
 
 
 def interactions_by_level(
-    changes: Mapping[Cell, Change], place: int
+    changes: Mapping[Background, Change], place: int
 ) -> Iterator[tuple[str, Estimate, int]]:
     """Yields each level of a factor against the others, averaged over blocks with both.
 
-    A block is a set of cells that differ in this factor only.
+    A block is a set of backgrounds that differ in this factor only.
     """
-    shared = cells_in_shared_blocks(list(changes), place)
-    names = list(dict.fromkeys(str(cell[place]) for cell in shared))
+    shared = backgrounds_in_shared_blocks(list(changes), place)
+    names = list(dict.fromkeys(str(background[place]) for background in shared))
     for level in names[:1] if len(names) == 2 else names:  # two levels have only one contrast
         weights = weights_against_others(shared, place, level)
-        mean = estimate_contrast([changes[cell] for cell in weights], list(weights.values()))
+        mean = estimate_contrast([changes[key] for key in weights], list(weights.values()))
         yield level, mean, len(weights)
 
 
-def cells_in_shared_blocks(cells: Sequence[Cell], place: int) -> list[Cell]:
-    """Returns the cells that differ from some other cell in this factor only."""
-    blocks = Counter((*cell[:place], *cell[place + 1 :]) for cell in cells)
-    return [cell for cell in cells if blocks[(*cell[:place], *cell[place + 1 :])] > 1]
+def backgrounds_in_shared_blocks(backgrounds: Sequence[Background], place: int) -> list[Background]:
+    """Returns the backgrounds that differ from some other background in this factor only."""
+    blocks = Counter(without_factor(background, place) for background in backgrounds)
+    return [each for each in backgrounds if blocks[without_factor(each, place)] > 1]
 
 
-def weights_against_others(cells: Sequence[Cell], place: int, level: str) -> dict[Cell, float]:
-    """Returns weights of cells that compare one level with the mean of the others.
+def without_factor(background: Background, place: int) -> Background:
+    """Returns the background's other factors, which name its block."""
+    return (*background[:place], *background[place + 1 :])
+
+
+def weights_against_others(
+    backgrounds: Sequence[Background], place: int, level: str
+) -> dict[Background, float]:
+    """Returns weights of backgrounds that compare one level with the mean of the others.
 
     The comparison is made within each block and averaged over the blocks.
     """
-    blocks: dict[Cell, list[Cell]] = {}
-    for cell in cells:
-        blocks.setdefault((*cell[:place], *cell[place + 1 :]), []).append(cell)
-    both = [block for block in blocks.values() if level in [cell[place] for cell in block]]
+    blocks: dict[Background, list[Background]] = {}
+    for background in backgrounds:
+        blocks.setdefault(without_factor(background, place), []).append(background)
+    both = [block for block in blocks.values() if level in [each[place] for each in block]]
     return {
-        cell: (1 if cell[place] == level else -1 / (len(block) - 1)) / len(both)
+        background: (1 if background[place] == level else -1 / (len(block) - 1)) / len(both)
         for block in both
-        for cell in block
+        for background in block
     }
 
 
 def pair_interactions(
-    cells: Mapping[Cell, pd.DataFrame], paired: bool, common: CommonSeeds = FIXED_SEEDS
+    backgrounds: Mapping[Background, pd.DataFrame], paired: bool, common: CommonSeeds = FIXED_SEEDS
 ) -> Iterator[tuple[str, str, Estimate, int]]:
-    """Yields each pair of tricks with an interaction that some cell can estimate."""
-    columns = [list(table.columns) for table in cells.values()]
+    """Yields each pair of tricks with an interaction that some background can estimate."""
+    columns = [list(table.columns) for table in backgrounds.values()]
     names = dict.fromkeys(trick for arms in columns for trick in tricks_in(arms))
     for pair in itertools.combinations(names, 2):
         weights = {
-            cell: interaction_weights(measured_arms(table), pair) for cell, table in cells.items()
+            key: interaction_weights(measured_arms(table), pair)
+            for key, table in backgrounds.items()
         }
-        estimable = {cell: own for cell, own in weights.items() if own}
-        tables = common.select(cells, TRICK_SEPARATOR.join(pair), estimable)
-        changes = list(changes_by_cell(tables, estimable, paired).values())
+        estimable = {key: own for key, own in weights.items() if own}
+        tables = common.select(backgrounds, TRICK_SEPARATOR.join(pair), estimable)
+        changes = list(changes_by_background(tables, estimable, paired).values())
         if changes:
             yield (*pair, estimate_contrast(changes), len(changes))
 

@@ -31,7 +31,7 @@ from .transfer import (
 def lasting_effects(frame: pd.DataFrame) -> pd.DataFrame:
     """Correlates effects at each point of the learning curves with those at the end.
 
-    An effect is that of a list of tricks in one cell, against no trick, on the scale of the outcome. The
+    An effect is that of a list of tricks on one background, against no trick, on the scale of the outcome. The
     score is that of the learning curves, as in `targets`. The table is empty with effects of fewer
     than MIN_EFFECTS sets of tricks, and data sets without curves are left out.
 

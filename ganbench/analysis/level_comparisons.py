@@ -16,11 +16,11 @@ import pandas as pd
 from ganbench.experiments.plan_names import LOST_OUTCOMES
 
 from .contrasts import (
-    CELL_COLUMNS,
+    BACKGROUND_COLUMNS,
     NETWORK_COLUMNS,
     Change,
     Estimate,
-    contrast_within_cell,
+    contrast_on_background,
     estimate_contrast,
     holm_correct,
     holm_divisors,
@@ -31,7 +31,7 @@ from .looks import Looks
 from .metric_scale import MetricScale, outcome_scale
 
 FACTORS = ("variant", "loss")
-BLOCK_COLUMNS = [*CELL_COLUMNS, "tricks"]
+BLOCK_COLUMNS = [*BACKGROUND_COLUMNS, "tricks"]
 OWN_SETTINGS = ["loss", "plan"]  # that a variant may bring along
 COLUMNS = (
     "factor one other change low high adjusted_low adjusted_high p verdict cells "
@@ -129,7 +129,7 @@ def group_blocks(rows: pd.DataFrame, factor: str, equal: list[Any]) -> list[Bloc
     blocks = []
     for key, part in values.groupby(level=equal, dropna=False, sort=False):
         names = dict(zip(equal, key, strict=True))
-        network = tuple(names[name] for name in CELL_COLUMNS[:NETWORK_COLUMNS] if name in names)
+        network = tuple(names[name] for name in NETWORK_COLUMNS if name in names)
         tables = (table.droplevel(equal) for table in (part, lost.loc[part.index]))
         blocks.append(Block(network, *tables))
     return blocks
@@ -137,7 +137,7 @@ def group_blocks(rows: pd.DataFrame, factor: str, equal: list[Any]) -> list[Bloc
 
 def change_between(block: Block, one: str, other: str, paired: bool) -> Change | None:
     weights = {one: 1.0, other: -1.0}
-    return contrast_within_cell(block.values, weights, paired, block.network)
+    return contrast_on_background(block.values, weights, paired, block.network)
 
 
 def describe_family(found: list[LevelComparison], scale: MetricScale) -> list[tuple[Any, ...]]:

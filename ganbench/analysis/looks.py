@@ -11,11 +11,11 @@ from typing import Any, Self
 
 import pandas as pd
 
-from .contrasts import CELL_COLUMNS, Cell
+from .contrasts import BACKGROUND_COLUMNS, Background
 from .factors import Weights
 from .sequential import spending_shares
 
-SeedCounts = dict[tuple[Any, ...], int]  # by cell and arm
+SeedCounts = dict[tuple[Any, ...], int]  # by background and arm
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,13 @@ class Looks:
         return spending_shares(self.rounds)[look]
 
     def common_seeds(
-        self, name: str, weights_by_cell: Mapping[Cell, Weights], counts: SeedCounts
+        self, name: str, weights_by_background: Mapping[Background, Weights], counts: SeedCounts
     ) -> int:
         """Returns the seeds with which an effect is estimated: those of its last look.
 
         All arms of the effect have these seeds.
         """
-        arms = [(*cell, arm) for cell, weights in weights_by_cell.items() for arm in weights]
+        arms = [(*key, arm) for key, own in weights_by_background.items() for arm in own]
         planned = min((counts[arm] for arm in arms), default=self.rounds[0])
         return min(planned, self.seeds.get(name, self.seeds_at_last_look))
 
@@ -74,18 +74,23 @@ class CommonSeeds:
     def of(cls, looks: Looks | None, values: pd.DataFrame) -> Self:
         return cls(looks, planned_seeds(values) if looks else {})
 
-    def count(self, name: str, weights_by_cell: Mapping[Cell, Weights]) -> int:
+    def count(self, name: str, weights_by_background: Mapping[Background, Weights]) -> int:
         """Returns the seeds of all arms that these weights name; 0 if seeds are fixed."""
-        return self.looks.common_seeds(name, weights_by_cell, self.counts) if self.looks else 0
+        if not self.looks:
+            return 0
+        return self.looks.common_seeds(name, weights_by_background, self.counts)
 
     def select(
-        self, cells: Mapping[Cell, pd.DataFrame], name: str, weights_by_cell: Mapping[Cell, Weights]
-    ) -> Mapping[Cell, pd.DataFrame]:
+        self,
+        backgrounds: Mapping[Background, pd.DataFrame],
+        name: str,
+        weights_by_background: Mapping[Background, Weights],
+    ) -> Mapping[Background, pd.DataFrame]:
         """Returns the tables with the seeds of all arms that these weights name."""
         if self.looks is None:
-            return cells
-        seeds = self.count(name, weights_by_cell)
-        return {cell: table[table.index < seeds] for cell, table in cells.items()}
+            return backgrounds
+        seeds = self.count(name, weights_by_background)
+        return {key: table[table.index < seeds] for key, table in backgrounds.items()}
 
 
 FIXED_SEEDS = CommonSeeds()
@@ -98,8 +103,8 @@ def count_looks(plan: Mapping[str, Any]) -> int:
 
 
 def planned_seeds(values: pd.DataFrame) -> SeedCounts:
-    """Returns the number of planned seeds of each cell and arm, which are numbered from 0."""
-    keys = [*CELL_COLUMNS, "tricks"]
+    """Counts the planned seeds of each background and arm, which are numbered from 0."""
+    keys = [*BACKGROUND_COLUMNS, "tricks"]
     groups = values.groupby(keys, dropna=False, sort=False)["seed"]
     counts: SeedCounts = {}
     for key, seeds in groups:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ganbench.experiments.plan_names import ENDED_OUTCOMES
 
-from .contrasts import Cell, network_of
+from .contrasts import Background, network_of
 from .intervals import SCALES
 from .metric_scale import metric_scale
 from .rows import ARM_COLUMNS
@@ -57,7 +57,7 @@ class MatchedCell:
     refusal: str = ""
 
     @property
-    def network(self) -> Cell:
+    def network(self) -> Background:
         """Returns the data set and the variant, whose trainings share initial weights by seed."""
         return network_of(self.names)
 

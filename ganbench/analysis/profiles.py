@@ -4,11 +4,11 @@ The module also computes interquartile means and probabilities of improvement (A
 Trainings that diverged or failed count as infinitely bad everywhere. Trainings that were not run, are
 not applicable, or could not be measured are left out.
 
-The 95 % intervals come from a bootstrap over the seeds of each network, which its cells and arms share. It
+The 95 % intervals come from a bootstrap over the seeds of each network, shared by its backgrounds and arms. It
 draws n - 1 of n seeds (McCarthy and Snowden, 1985). Drawing n would make errors too small by a factor of
 sqrt((n - 1) / n), which matters for few seeds. An interval is the estimate plus and minus t standard errors,
 with as many degrees of freedom as the seeds of all networks have. In simulations it covers 93 % or more, and
-88 % or more with three seeds of one network. The best arm of a cell is taken as known.
+88 % or more with three seeds of one network. The best arm of a background is taken as known.
 """
 
 import math
@@ -22,7 +22,7 @@ from scipy import stats
 
 from ganbench.experiments.plan_names import LOST_OUTCOMES
 
-from .contrasts import CELL_COLUMNS, NETWORK_COLUMNS
+from .contrasts import BACKGROUND_COLUMNS, NETWORK_COLUMNS
 from .effects import outcome_rows
 from .factors import NO_TRICK
 from .intervals import CONFIDENCE_LEVEL
@@ -45,18 +45,18 @@ def performance_profiles(
     rng: Random = 0,
     resamples: int = BOOTSTRAP_RESAMPLES,
 ) -> pd.DataFrame:
-    """Computes the share of each arm's trainings within a factor of the best arm in the cell.
+    """Computes the share of each arm's trainings within a factor of the background's best arm.
 
     The best arm has the smallest share of lost trainings, and the best mean among arms with that share. A
     factor is relative to its mean (geometric on a log scale); factor 1 means as good or better. On other
     scales a factor of 1.25 means 0.25 standard deviations of all trainings of the data set, on the scale of
-    analysis. Cells with a single arm are left out.
+    analysis. Backgrounds with a single arm are left out.
 
     Columns: tricks; factor; share in [0, 1] with low and high; trainings, the denominator of the share.
     """
     every = make_compared_arms(frame)
-    arms = every.select_rows(every.names.duplicated(["cell"], keep=False).to_numpy())
-    best, weights = best_row_of_cell(arms), bootstrap_weights(arms, rng, resamples)
+    arms = every.select_rows(every.names.duplicated(["background"], keep=False).to_numpy())
+    best, weights = best_row_of_background(arms), bootstrap_weights(arms, rng, resamples)
     margins = profile_margins(frame, arms, factors)
     entries: list[dict[str, object]] = []
     for tricks in arms.names["tricks"].unique():
@@ -73,12 +73,12 @@ def improvement_probabilities(
 ) -> pd.DataFrame:
     """Computes how probably a training of an arm ends better than one without tricks.
 
-    The probability is the mean over cells that have both arms. Ties count half; two lost trainings are a tie.
+    The probability is the mean over backgrounds with both arms. Ties count half; two lost trainings are a tie.
 
     Columns: tricks, probability in [0, 1] with low and high, cells, trainings with the tricks.
     """
     arms = make_compared_arms(frame)
-    nones, weights = baseline_row_of_cell(arms), bootstrap_weights(arms, rng, resamples)
+    nones, weights = baseline_row_of_background(arms), bootstrap_weights(arms, rng, resamples)
     entries = []
     for tricks in arms.names["tricks"].unique():
         rows = rows_with_baseline(arms.rows_with_tricks(tricks), nones)
@@ -93,11 +93,11 @@ def improvement_probabilities(
 def interquartile_gains(
     frame: pd.DataFrame, rng: Random = 0, resamples: int = BOOTSTRAP_RESAMPLES
 ) -> pd.DataFrame:
-    """Computes the interquartile mean of each arm's gain over its cell's mean without tricks.
+    """Computes the interquartile mean of each arm's gain over the mean without tricks.
 
     A gain is a ratio on a log scale, where 1 is no gain. On other scales it is a difference on the scale of
     analysis, where 0 is no gain. Larger is better for all metrics. The mean without tricks is over the
-    trainings that ended. Cells without such a mean are left out here, but `improvement_probabilities`
+    trainings that ended. Backgrounds without such a mean are left out here, but `improvement_probabilities`
     includes them.
 
     If more than a quarter of the trainings was lost, there is no value: the middle half then contains lost
@@ -107,7 +107,7 @@ def interquartile_gains(
     """
     every = make_compared_arms(frame)
     arms = every.select_rows(has_baseline(every))
-    nones, weights = baseline_row_of_cell(arms), bootstrap_weights(arms, rng, resamples)
+    nones, weights = baseline_row_of_background(arms), bootstrap_weights(arms, rng, resamples)
     log = outcome_scale(frame).is_log
     entries = []
     for tricks in arms.names["tricks"].unique():
@@ -122,12 +122,12 @@ def interquartile_gains(
 
 @dataclass(frozen=True)
 class ComparedArms:
-    """The compared trainings, with one row per arm in a cell.
+    """The compared trainings, with one row per arm in a background.
 
     Arms with fewer seeds than others are filled with NaN.
     """
 
-    names: pd.DataFrame  # data, variant, loss, plan, tricks and the cell's number
+    names: pd.DataFrame  # data, variant, loss, plan, tricks and the background's number
     scores: Numbers  # [rows, seeds] on the scale of analysis; larger is better, lost is -inf
 
     @property
@@ -141,7 +141,7 @@ class ComparedArms:
     @property
     def networks(self) -> NDArray[np.int64]:
         """The number of each row's network; rows with the same one share seeds."""
-        groups = self.names.groupby(CELL_COLUMNS[:NETWORK_COLUMNS], dropna=False, sort=False)
+        groups = self.names.groupby(NETWORK_COLUMNS, dropna=False, sort=False)
         return np.asarray(groups.ngroup(), dtype=np.int64)
 
     def seeds_of_networks(self, rows: Rows, others: Rows) -> NDArray[np.int64]:
@@ -161,13 +161,13 @@ class ComparedArms:
 def make_compared_arms(frame: pd.DataFrame) -> ComparedArms:
     """Collects the outcomes of all trainings that were done, diverged or failed."""
     scored = score_rows(frame)
-    groups = scored.groupby([*CELL_COLUMNS, "tricks"], dropna=False, sort=False)
+    groups = scored.groupby([*BACKGROUND_COLUMNS, "tricks"], dropna=False, sort=False)
     place = groups.cumcount().to_numpy()
     scores = np.full((groups.ngroups, place.max(initial=-1) + 1), math.nan)
     scores[groups.ngroup().to_numpy(), place] = scored["score"]
-    names = scored[[*CELL_COLUMNS, "tricks"]].drop_duplicates(ignore_index=True)
-    cell = names.groupby(CELL_COLUMNS, dropna=False, sort=False).ngroup()
-    return ComparedArms(names.assign(cell=cell), scores)
+    names = scored[[*BACKGROUND_COLUMNS, "tricks"]].drop_duplicates(ignore_index=True)
+    background = names.groupby(BACKGROUND_COLUMNS, dropna=False, sort=False).ngroup()
+    return ComparedArms(names.assign(background=background), scores)
 
 
 def score_rows(frame: pd.DataFrame) -> pd.DataFrame:
@@ -202,34 +202,34 @@ def score_deviation(scores: Numbers) -> float:
 # The arms to compare with
 
 
-def best_row_of_cell(arms: ComparedArms) -> Rows:
-    """Returns for each row the row of the best arm in its cell."""
+def best_row_of_background(arms: ComparedArms) -> Rows:
+    """Returns for each row the row of the best arm in its background."""
     level = ended_means(arms.scores, np.ones((1, *arms.scores.shape)))[0]
     candidates = arms.names.assign(lost=arms.lost / arms.sizes, level=level)
     best_first = candidates.sort_values(["lost", "level"], ascending=[True, False])
-    return first_candidate_of_cell(arms, best_first)
+    return first_candidate_of_background(arms, best_first)
 
 
-def baseline_row_of_cell(arms: ComparedArms) -> Rows:
-    """Returns for each row the row of its cell's arm without tricks, or -1."""
-    return first_candidate_of_cell(arms, arms.names[arms.names["tricks"] == NO_TRICK])
+def baseline_row_of_background(arms: ComparedArms) -> Rows:
+    """Returns for each row the row of its background's arm without tricks, or -1."""
+    return first_candidate_of_background(arms, arms.names[arms.names["tricks"] == NO_TRICK])
 
 
-def first_candidate_of_cell(arms: ComparedArms, candidates: pd.DataFrame) -> Rows:
-    """Returns for each row the first candidate of its cell, or -1."""
-    first = candidates.drop_duplicates("cell")
-    rows = pd.Series(first.index, index=first["cell"])
-    return rows.reindex(arms.names["cell"], fill_value=-1).to_numpy(dtype=np.intp)
+def first_candidate_of_background(arms: ComparedArms, candidates: pd.DataFrame) -> Rows:
+    """Returns for each row the first candidate of its background, or -1."""
+    first = candidates.drop_duplicates("background")
+    rows = pd.Series(first.index, index=first["background"])
+    return rows.reindex(arms.names["background"], fill_value=-1).to_numpy(dtype=np.intp)
 
 
 def rows_with_baseline(rows: Rows, nones: Rows) -> Rows:
-    """Returns the rows with an arm without tricks in their cell."""
+    """Returns the rows with an arm without tricks in their background."""
     return rows[nones[rows] >= 0]
 
 
 def has_baseline(arms: ComparedArms) -> NDArray[np.bool_]:
-    """Returns a mask of rows with an ended training without tricks in their cell."""
-    nones = baseline_row_of_cell(arms)
+    """Returns a mask of rows with an ended training without tricks in their background."""
+    nones = baseline_row_of_background(arms)
     return (nones >= 0) & (arms.lost < arms.sizes)[nones] if len(nones) else nones >= 0
 
 

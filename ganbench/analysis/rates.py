@@ -17,13 +17,13 @@ from scipy import stats
 
 from ganbench.experiments.plan_names import ENDED_OUTCOMES
 
-from .contrasts import CELL_COLUMNS, NETWORK_COLUMNS, holm_correct
+from .contrasts import BACKGROUND_COLUMNS, NETWORK_COLUMNS, holm_correct
 from .factors import NO_TRICK
 from .intervals import CONFIDENCE_LEVEL
 from .looks import count_looks
 from .rows import without_attributes
 
-NETWORK_SEED = [*CELL_COLUMNS[:NETWORK_COLUMNS], "seed"]  # trainings with the same initial weights
+NETWORK_SEED = [*NETWORK_COLUMNS, "seed"]  # trainings with the same initial weights
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def ended_trainings(frame: pd.DataFrame) -> pd.DataFrame:
     The columns give whether it failed, whether it collapsed, and whether the collapse was measured.
     """
     chosen = frame["role"].eq("trial") & frame["outcome"].isin(ENDED_OUTCOMES)
-    keys = [*CELL_COLUMNS, "tricks", "seed"]
+    keys = [*BACKGROUND_COLUMNS, "tricks", "seed"]
     trainings = without_attributes(frame).loc[chosen, [*keys, "outcome", "collapsed"]]
     trainings = trainings.drop_duplicates(keys)
     return trainings[keys].assign(
@@ -82,7 +82,7 @@ def make_rate(name: str, what: str, trainings: pd.DataFrame) -> FailureRate:
     low, high = clustered_wilson_interval(count / total, len(own.drop_duplicates(NETWORK_SEED)))
     pairs = own.merge(
         trainings[trainings["tricks"] == NO_TRICK],
-        on=[*CELL_COLUMNS, "seed"],
+        on=[*BACKGROUND_COLUMNS, "seed"],
         suffixes=("", " none"),
     )
     change = pairs[what].astype(int) - pairs[f"{what} none"].astype(int)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ganbench.experiments.suite import AdaptiveSeeds
 
-from .contrasts import CELL_COLUMNS, Cell, Estimate, network_of, satterthwaite_freedom
+from .contrasts import BACKGROUND_COLUMNS, Background, Estimate, network_of, satterthwaite_freedom
 from .effects import names_of_effects, outcome_rows, weights_of_arms
 from .factors import Weights
 from .intervals import CONFIDENCE_LEVEL
@@ -33,12 +33,13 @@ class RoundForecast:
 def forecast_rounds(frame: pd.DataFrame, settings: AdaptiveSeeds) -> list[RoundForecast]:
     """Forecasts each round from the planned rows of a suite.
 
-    Arms and cells of one seed count as uncorrelated. Pairing detects smaller effects if they are correlated.
+    Arms and backgrounds of one seed count as uncorrelated. If they are correlated, pairs detect smaller
+    effects.
     """
     values = outcome_rows(frame)
-    arms = arms_by_cell(values)
+    arms = arms_by_background(values)
     weights = [planned_weights(arms, name) for name in names_of_effects(values)]
-    grown = {(cell, arm) for own in weights for cell in own for arm in own[cell]}
+    grown = {(key, arm) for weight in weights for key, own in weight.items() for arm in own}
     rest = sum(map(len, arms.values())) - len(grown)
     rule = LookRule(tuple(settings.rounds), settings.error, max(1, len(weights)), 0.0)
     paired = frame.attrs["plan"]["analysis"]["paired"]
@@ -51,30 +52,32 @@ def forecast_rounds(frame: pd.DataFrame, settings: AdaptiveSeeds) -> list[RoundF
     return rounds
 
 
-def arms_by_cell(values: pd.DataFrame) -> dict[Cell, tuple[str, ...]]:
-    """Returns the applicable arms of each cell."""
+def arms_by_background(values: pd.DataFrame) -> dict[Background, tuple[str, ...]]:
+    """Returns the applicable arms of each background."""
     applicable = values[values["outcome"].ne("not_applicable")]
-    arms: dict[Cell, tuple[str, ...]] = {}
-    for cell, part in applicable.groupby(CELL_COLUMNS, dropna=False, sort=False):
-        assert isinstance(cell, tuple)
-        arms[cell] = tuple(part["tricks"].unique())
+    arms: dict[Background, tuple[str, ...]] = {}
+    for background, part in applicable.groupby(BACKGROUND_COLUMNS, dropna=False, sort=False):
+        assert isinstance(background, tuple)
+        arms[background] = tuple(part["tricks"].unique())
     return arms
 
 
-def planned_weights(arms: Mapping[Cell, tuple[str, ...]], name: str) -> dict[Cell, Weights]:
+def planned_weights(
+    arms: Mapping[Background, tuple[str, ...]], name: str
+) -> dict[Background, Weights]:
     """Returns the weights with which an effect will be estimated, if all trainings finish."""
-    weights = {cell: weights_of_arms(own, name) for cell, own in arms.items()}
-    return {cell: own for cell, own in weights.items() if own}
+    weights = {key: weights_of_arms(own, name) for key, own in arms.items()}
+    return {key: own for key, own in weights.items() if own}
 
 
 def detectable_effect(
-    weights: Mapping[Cell, Weights], look: int, rule: LookRule, paired: bool
+    weights: Mapping[Background, Weights], look: int, rule: LookRule, paired: bool
 ) -> float:
     """Computes the smallest effect that a look detects with a power of 80 %."""
     seeds, parts = rule.rounds[look], defaultdict[Hashable, float](float)
-    for cell, own in weights.items():
+    for background, own in weights.items():
         for arm, weight in own.items():
-            parts[(network_of(cell), "" if paired else arm)] += weight**2
+            parts[(network_of(background), "" if paired else arm)] += weight**2
     variances = [part / seeds / len(weights) ** 2 for part in parts.values()]
     freedom = satterthwaite_freedom(variances, [seeds - 1.0] * len(variances))
     estimate = Estimate(0.0, math.sqrt(sum(variances)), freedom)

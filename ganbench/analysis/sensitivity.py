@@ -18,7 +18,7 @@ from ganbench.experiments.plan_names import LOST_OUTCOMES
 from ganbench.gan.variants import all_variants
 from ganbench.registry import SpecError, parse_spec
 
-from .contrasts import Cell, contrast_within_cell, estimate_contrast, network_of
+from .contrasts import Background, contrast_on_background, estimate_contrast, network_of
 from .effects import ended_outcomes
 from .metric_scale import MetricScale, outcome_scale
 
@@ -112,7 +112,7 @@ def axis_effects(frame: pd.DataFrame) -> pd.DataFrame:
     for names in ordered:
         _, before, after = names
         changes = [
-            contrast_within_cell(table, {after: 1.0, before: -1.0}, paired, network)
+            contrast_on_background(table, {after: 1.0, before: -1.0}, paired, network)
             for network, table in entries[names]
         ]
         estimate = estimate_contrast([change for change in changes if change])
@@ -125,7 +125,7 @@ def axis_effects(frame: pd.DataFrame) -> pd.DataFrame:
 
 def moves_along_axes(
     values: pd.DataFrame,
-) -> Iterator[tuple[tuple[str, str, str], tuple[Cell, pd.DataFrame]]]:
+) -> Iterator[tuple[tuple[str, str, str], tuple[Background, pd.DataFrame]]]:
     """Yields an axis, a value, the next value, and the outcomes of a family that has both.
 
     Outcomes are a table of seeds with a column for each of the two values, beside the family's network.

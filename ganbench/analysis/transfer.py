@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from .contrasts import cell_tables
+from .contrasts import background_tables
 from .effects import DIRECTED_VERDICTS, Effect, effects_by_data, outcome_rows
 from .factors import NO_TRICK
 from .intervals import CONFIDENCE_LEVEL
@@ -44,7 +44,7 @@ class Correlation:
 def effect_transfer(frame: pd.DataFrame) -> pd.DataFrame:
     """Compares the effects of tricks on each pair of data sets of a run.
 
-    An effect is that of a list of tricks in one cell, against no trick, on the scale of the analysis. Either
+    An effect is that of a list of tricks on one background, against no trick, on the scale of the analysis. Either
     seeds or effects with gaps are left out. The table is empty with common effects of fewer than MIN_EFFECTS
     sets of tricks.
 
@@ -67,7 +67,7 @@ def effect_transfer(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def tricks_of_effects(names: pd.Index) -> list[str]:
-    """Returns the tricks of effects that are named by cell and tricks."""
+    """Returns the tricks of effects that are named by background and tricks."""
     return [name[-1] for name in names]
 
 
@@ -78,8 +78,8 @@ def count_tricks(names: pd.Index) -> int:
 def paired_effects(values: pd.DataFrame, transform: str) -> dict[str, pd.DataFrame]:
     """Returns tables [seeds, effects] of the differences to no trick, by data set."""
     tables: dict[str, list[pd.DataFrame]] = {}
-    for (data, *cell), table in cell_tables(values, transform):
-        for differences in differences_of_cell(tuple(cell), table):
+    for (data, *background), table in background_tables(values, transform):
+        for differences in differences_of_background(tuple(background), table):
             tables.setdefault(str(data), []).append(differences)
     return {data: common_seeds(pd.concat(parts, axis=1)) for data, parts in tables.items()}
 
@@ -88,7 +88,7 @@ def common_seeds(effects: pd.DataFrame) -> pd.DataFrame:
     """Returns a table without gaps, by leaving out seeds or effects.
 
     It leaves out those that cost fewer values. Under adaptive seeds, effects that ended early have the first
-    seeds alone. A training of no trick that is lost leaves a gap in all effects of its cell.
+    seeds alone. A training of no trick that is lost leaves a gap in all effects of its background.
     """
     measured = effects.loc[:, effects.notna().sum() >= MIN_SEEDS]
     by_seeds, by_effects = measured.dropna(axis=0), measured.dropna(axis=1)
@@ -96,13 +96,15 @@ def common_seeds(effects: pd.DataFrame) -> pd.DataFrame:
     return by_seeds if has_seeds and by_seeds.size > by_effects.size else by_effects
 
 
-def differences_of_cell(cell: tuple[object, ...], table: pd.DataFrame) -> Iterator[pd.DataFrame]:
+def differences_of_background(
+    background: tuple[object, ...], table: pd.DataFrame
+) -> Iterator[pd.DataFrame]:
     if NO_TRICK not in table:
         return
     seeds = table[table[NO_TRICK].notna()]
     if len(seeds) >= MIN_SEEDS:
         differences = seeds.drop(columns=NO_TRICK).sub(seeds[NO_TRICK], axis=0)
-        yield differences.rename(columns=lambda tricks: (*cell, tricks))
+        yield differences.rename(columns=lambda tricks: (*background, tricks))
 
 
 def correlate_effects(

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from .contrasts import CELL_COLUMNS, TEST_POWER
+from .contrasts import BACKGROUND_COLUMNS, TEST_POWER
 from .intervals import CONFIDENCE_LEVEL, SCALES
 from .metric_scale import metric_scale, outcome_scale
 from .rows import ARM_COLUMNS, refuse_mixed_protocols
@@ -239,7 +239,7 @@ def arm_correlation(part: pd.DataFrame) -> float:
     Only seeds that all arms of a cell have are used.
     """
     own = both = 0.0
-    for _, cell in part.groupby(CELL_COLUMNS, dropna=False):
+    for _, cell in part.groupby(BACKGROUND_COLUMNS, dropna=False):
         table = cell.pivot(index="seed", columns="tricks", values="transformed").dropna()
         if min(table.shape) > 1:
             covariances, (seeds, arms) = table.cov().to_numpy(), table.shape

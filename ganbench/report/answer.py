@@ -27,7 +27,9 @@ MAX_NAMED_TRICKS = 3  # tricks that help or harm, by name in the answer
 NO_POWER = "These seeds cannot show a change."
 DEPENDS_ON_DATA = "The answer depends on the data set."
 Place = tuple[int, str, str]
-PLACES: tuple[Place, ...] = (  # parts of a cell: its place in CELL_COLUMNS, noun and plural
+PLACES: tuple[
+    Place, ...
+] = (  # parts of a background: its place in BACKGROUND_COLUMNS, noun and plural
     (1, "variant", "variants"),
     (2, "loss", "losses"),
     (0, "data set", "data sets"),
@@ -99,7 +101,7 @@ class SuiteAnswer:
     metric: str  # the short name of the outcome
     opening: str  # states that the answer depends on the data set; else empty
     parts: list[AnswerPart]
-    measure: str  # the outcome, the pooled cells, and the better direction
+    measure: str  # the outcome, the pooled backgrounds, and the better direction
 
     def text(self) -> str:
         """Returns the answer as one text."""
@@ -196,9 +198,9 @@ class AnswerWriter:
 
         An effect is about trainings that ended, so the others are named beside it.
         """
-        cells = f"{self.coverage.count(effect)} backgrounds" if counted else ""
+        counts = f"{self.coverage.count(effect)} backgrounds" if counted else ""
         lost = f"{count_of(effect.lost, 'training')} lost" if effect.lost else ""
-        notes = list(filter(None, [cells, lost, self.dependence.note(effect.tricks)]))
+        notes = list(filter(None, [counts, lost, self.dependence.note(effect.tricks)]))
         return f" ({'; '.join(notes)})" if notes else ""
 
     def describe_undecided(self, effects: list[Effect], helped: bool) -> str:
@@ -269,29 +271,29 @@ def describe_range(smallest: list[float], scale: MetricScale) -> str:
 
 def describe_pooling(coverage: TrickCoverage, places: tuple[Place, ...] = PLACES) -> str:
     """Returns the places that an effect over the grid pools: `, pooled over 3 variants`."""
-    cells = compared_cells(coverage)
+    backgrounds = compared_backgrounds(coverage)
     texts = []
     for place, noun, plural in places:
-        count = len({cell[place] for cell in cells})
+        count = len({each[place] for each in backgrounds})
         texts += [count_of(count, noun, plural)] if count > 1 else []
     return f", pooled over {join_words(texts, 'and')}" if texts else ""
 
 
-def compared_cells(coverage: TrickCoverage) -> list[tuple[object, ...]]:
-    """Returns the cells in which some trick was compared."""
+def compared_backgrounds(coverage: TrickCoverage) -> list[tuple[object, ...]]:
+    """Returns the backgrounds on which some trick was compared."""
     return [
-        cell
-        for cell in coverage.cells
-        if any(coverage.is_compared(cell, tricks) for tricks in coverage.tricks_of(cell))
+        each
+        for each in coverage.backgrounds
+        if any(coverage.is_compared(each, tricks) for tricks in coverage.tricks_of(each))
     ]
 
 
 def uncompared_sentences(frame: pd.DataFrame, coverage: TrickCoverage) -> list[str]:
     """Returns one sentence per reason why variants or losses have no compared trick."""
-    trials, cells = frame[frame["role"].eq("trial")], compared_cells(coverage)
+    trials, backgrounds = frame[frame["role"].eq("trial")], compared_backgrounds(coverage)
     sentences = []
     for place, part in ((1, "variant"), (2, "loss")):
-        compared = {cell[place] for cell in cells}
+        compared = {each[place] for each in backgrounds}
         levels = [level for level in trials[part].dropna().unique() if level not in compared]
         tricks = {level: set(trials.loc[trials[part].eq(level), "tricks"]) for level in levels}
         bare = [str(level) for level in levels if tricks[level] == {NO_TRICK}]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ganbench.analysis.contrasts import CELL_COLUMNS
+from ganbench.analysis.contrasts import BACKGROUND_COLUMNS
 from ganbench.analysis.metric_scale import metric_scale
 from ganbench.analysis.rows import without_attributes
 from ganbench.evaluation.metric_names import metric_display_name
@@ -43,7 +43,7 @@ def learning_curves_of(frame: pd.DataFrame) -> LearningCurves:
 def aggregate_seeds(scores: pd.DataFrame, log: bool) -> pd.DataFrame:
     """Computes the mean, on the metric's own scale, and the range of each arm at each step."""
     level = scores["value"].astype(float)
-    keys = [*CELL_COLUMNS, "tricks", "images"]
+    keys = [*BACKGROUND_COLUMNS, "tricks", "images"]
     spent = scores[["step", "seconds"]].astype(float)
     table = scores[keys].assign(level=np.log(level) if log else level, **spent)
     groups = table.groupby(keys, dropna=False, sort=False)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ganbench.analysis.contrasts import CELL_COLUMNS
+from ganbench.analysis.contrasts import BACKGROUND_COLUMNS
 from ganbench.analysis.effects import (
     Effect,
     chain_effects,
@@ -147,21 +147,22 @@ def further_sections(tables: dict[str, pd.DataFrame], transform: str) -> list[st
 
 
 def confounded_effects(frame: pd.DataFrame) -> Iterator[tuple[str, str]]:
-    """Yields cells with combined tricks, and the effects that have the same runs there."""
-    for arms, cells in cells_by_arms(frame).items():
+    """Yields backgrounds with combined tricks, and the effects that have the same runs there."""
+    for arms, backgrounds in backgrounds_by_arms(frame).items():
         combinations = [tuple(sorted(tricks_of_arm(arm))) for arm in arms]
         if any(len(tricks) > 1 for tricks in combinations):
             aliased = aliased_terms(combinations)
             if aliased:
-                yield "; ".join(cells), "; ".join(" = ".join(group) for group in aliased)
+                yield "; ".join(backgrounds), "; ".join(" = ".join(group) for group in aliased)
 
 
-def cells_by_arms(frame: pd.DataFrame) -> dict[tuple[str, ...], list[str]]:
-    """Groups the names of cells by the arms that are applicable in them."""
+def backgrounds_by_arms(frame: pd.DataFrame) -> dict[tuple[str, ...], list[str]]:
+    """Groups the names of backgrounds by the arms that are applicable there."""
     groups: dict[tuple[str, ...], list[str]] = {}
-    for cell, part in outcome_rows(frame).groupby(CELL_COLUMNS, dropna=False, sort=False):
+    by_background = outcome_rows(frame).groupby(BACKGROUND_COLUMNS, dropna=False, sort=False)
+    for background, part in by_background:
         arms = part.loc[part["outcome"] != "not_applicable", "tricks"].unique()
-        groups.setdefault(tuple(arms), []).append(join_names(map(str, cell)))
+        groups.setdefault(tuple(arms), []).append(join_names(map(str, background)))
     return groups
 
 

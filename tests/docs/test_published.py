@@ -14,8 +14,8 @@ import second_runs
 
 import ganbench
 from ganbench.analysis.contrasts import (
-    cell_tables,
-    contrast_within_cell,
+    background_tables,
+    contrast_on_background,
     estimate_contrast,
     network_of,
 )
@@ -214,10 +214,10 @@ def test_simple_effects_equal_rows(run):
     page = (PUBLISHED / run / "README.md").read_text("utf-8")
     frame = ganbench.load(PUBLISHED / run)
     transform = effect_scale(frame).transform
-    tables = list(cell_tables(outcome_rows(frame), transform))
+    tables = list(background_tables(outcome_rows(frame), transform))
     for one, other, text in SIMPLE_EFFECTS[run]:
         weights = {one: 1.0, other: -1.0}
-        changes = [contrast_within_cell(t, weights, True, network_of(c)) for c, t in tables]
+        changes = [contrast_on_background(t, weights, True, network_of(c)) for c, t in tables]
         estimate = estimate_contrast(changes)
         values = [ratio_or_difference(v, transform) for v in (estimate.mean, *estimate.interval())]
         shown = [float(number) for number in re.findall(r"[\d.]+", text)]

@@ -19,7 +19,7 @@ from planted_page import (
 from planted_scenarios import SCENARIOS
 from synthetic_rows import arms, frame, row
 
-from ganbench.analysis.contrasts import Estimate, cell_tables, holm_correct
+from ganbench.analysis.contrasts import Estimate, background_tables, holm_correct
 from ganbench.analysis.effects import estimate_effects, names_of_effects, outcome_rows
 from ganbench.analysis.factors import main_effect_weights
 from ganbench.analysis.interactions import all_interactions, pair_interactions
@@ -224,7 +224,7 @@ def test_interactions_equal_hc2_least_squares():
     trials = uneven_trials(False, **{"a": 0.8, "b": 0.9, "a + b": 1.0})
     weights = {"a + b": 1.0, "a": -1.0, "b": -1.0, "none": 1.0}
     ((*_, estimate, cells),) = pair_interactions(
-        dict(cell_tables(outcome_rows(trials), "log")), paired=False
+        dict(background_tables(outcome_rows(trials), "log")), paired=False
     )
     expected = least_squares(trials, weights, "HC2")
     assert (estimate.mean, estimate.error) == pytest.approx(

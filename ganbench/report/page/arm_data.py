@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from ganbench.analysis.contrasts import CELL_COLUMNS, network_of
+from ganbench.analysis.contrasts import BACKGROUND_COLUMNS, network_of
 from ganbench.analysis.metric_scale import metric_scale
 from ganbench.analysis.rows import ARM_COLUMNS, without_attributes
 from ganbench.report.arm_names import ArmNamer
@@ -108,7 +108,7 @@ def arm_names(ranked: pd.DataFrame, namer: ArmNamer) -> dict[int, dict[str, str]
     """Returns the key of each arm in links, its title, and the name of its group in lists.
 
     A key is `variant/loss/tricks`. The data set and the hyperparameters are added where a suite has several.
-    A title has the varying parts of the name. Arms are listed by cell, or by data set if tricks do not vary.
+    A title has the varying parts of the name. Arms are listed by background, or by data set if tricks do not vary.
     """
     has_plans = ranked.groupby(ARM_COLUMNS[:4], dropna=False)["plan"].nunique().max() > 1
     has_data = ranked["data"].nunique() > 1
@@ -131,7 +131,7 @@ def arm_key(row: dict[Any, Any]) -> Key:
 
 
 def background_key(row: dict[Any, Any]) -> Key:
-    return plain_key(row[column] for column in CELL_COLUMNS)
+    return plain_key(row[column] for column in BACKGROUND_COLUMNS)
 
 
 def plain_key(parts: Any) -> Key:

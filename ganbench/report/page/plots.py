@@ -147,7 +147,7 @@ def make_forests(
 
 
 def group_by_coverage(effects: list[Effect], coverage: TrickCoverage) -> dict[str, list[Effect]]:
-    """Separates the effects over all cells from those over fewer, which are not comparable."""
+    """Separates effects over all backgrounds from those over fewer, which do not compare."""
     complete = [effect for effect in effects if coverage.is_complete(effect)]
     fewer = [effect for effect in effects if not coverage.is_complete(effect)]
     if not fewer:

@@ -40,7 +40,7 @@ class PlaceAnswer:
 
     place: str
     tricks: str
-    tried: int | None  # tricks that were compared in as many cells as any
+    tried: int | None  # tricks that were compared on as many backgrounds as any
     change: str
     interval: str
     verdict: str
@@ -58,7 +58,7 @@ class BestTricks:
     rows: list[PlaceAnswer]
     pooled: str  # the title of the harmful tricks
     harmful: list[PlaceAnswer]  # as in the headline
-    fewer: list[str]  # tricks that are not ranked in a place, and the missing cells
+    fewer: list[str]  # tricks that are not ranked in a place, and the missing backgrounds
 
 
 def make_best_tricks(
@@ -67,8 +67,8 @@ def make_best_tricks(
     """Returns one row per place, in the suite's order.
 
     Places are data sets if the answer depends on them, else variants, or losses if there is one variant.
-    Within a row, only tricks that were compared in equally many cells are ranked. Rows of the tricks that
-    harm follow. Returns None if no trick was compared with none.
+    Within a row, only tricks that were compared on equally many backgrounds are ranked. Rows of the tricks
+    that harm follow. Returns None if no trick was compared with none.
     """
     by_data = dependence.varies_by_data
     parts = (*(["data"] if by_data else []), "variant", "loss")
@@ -124,7 +124,7 @@ def make_harmful(
 ) -> PlaceAnswer:
     """Returns the row of a trick that is shown to harm."""
     return PlaceAnswer(
-        place=effect.data or count_compared_cells(effect, coverage),
+        place=effect.data or count_compared_backgrounds(effect, coverage),
         tricks=short[effect.tricks],
         tried=None,
         change=format_change(effect.ratio, scale),
@@ -135,7 +135,7 @@ def make_harmful(
     )
 
 
-def count_compared_cells(effect: Effect, coverage: TrickCoverage) -> str:
+def count_compared_backgrounds(effect: Effect, coverage: TrickCoverage) -> str:
     """Returns the backgrounds that compare a trick: `all 5 backgrounds`, `4 of 6 backgrounds`."""
     if coverage.is_complete(effect):
         return {1: "the background", 2: "both backgrounds"}.get(
@@ -145,7 +145,7 @@ def count_compared_cells(effect: Effect, coverage: TrickCoverage) -> str:
 
 
 def group_estimated(effects: list[Effect], by: str) -> dict[str, list[Effect]]:
-    """Groups the estimated effects of one table by a part of cells, or over the grid."""
+    """Groups the estimated effects of one table by a part of backgrounds, or over the grid."""
     others = {"data", "variant", "loss"} - {by}
     places: dict[str, list[Effect]] = {}
     for effect in effects:
@@ -156,7 +156,7 @@ def group_estimated(effects: list[Effect], by: str) -> dict[str, list[Effect]]:
 
 
 def split_by_coverage(effects: list[Effect]) -> tuple[list[Effect], list[Effect]]:
-    """Separates the effects over the most cells from those over fewer cells."""
+    """Separates the effects over the most backgrounds from those over fewer."""
     most = max(effect.cells for effect in effects)
     fullest = [effect for effect in effects if effect.cells == most]
     return fullest, [effect for effect in effects if effect.cells < most]
@@ -184,7 +184,7 @@ def make_answer(
 def describe_trick_coverage(
     effect: Effect, coverage: TrickCoverage, places: dict[str, str], by: str
 ) -> str:
-    """Returns a trick, and the cells in which it was not compared with their reasons.
+    """Returns a trick, and the backgrounds on which it was not compared, with their reasons.
 
     With several places, the place of the effect stands beside the trick: it may be ranked in others.
     """

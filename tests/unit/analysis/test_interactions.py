@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 from synthetic_rows import arms, frame, row
 
-from ganbench.analysis.contrasts import cell_tables, contrast_within_cell, estimate_contrast
+from ganbench.analysis.contrasts import background_tables, contrast_on_background, estimate_contrast
 from ganbench.analysis.effects import effects_by_loss, outcome_rows, trick_effects
 from ganbench.analysis.factors import interaction_weights, main_effect_weights
 from ganbench.analysis.interactions import all_interactions
@@ -70,12 +70,12 @@ def test_weights_recover_planted_effects(count):
 
 def test_contrast_of_four_arms_has_seed_error():
     rows = frame(*arms({"a": 0.8, "b": 1.1, "a + b": 0.7}, seeds=6, noise=0.2))
-    ((_, table),) = cell_tables(outcome_rows(rows), "log")
+    ((_, table),) = background_tables(outcome_rows(rows), "log")
     weights = interaction_weights(tuple(table.columns), ("a", "b"))
-    paired = contrast_within_cell(table, weights, paired=True)
+    paired = contrast_on_background(table, weights, paired=True)
     each = table["a + b"] - table["a"] - table["b"] + table["none"]
     assert (paired.mean, paired.variance) == pytest.approx((each.mean(), each.var() / 6))
-    loose = contrast_within_cell(table, weights, paired=False)
+    loose = contrast_on_background(table, weights, paired=False)
     assert loose.variance == pytest.approx(sum(table[arm].var() / 6 for arm in FULL))
     assert loose.mean == pytest.approx(paired.mean)
 
@@ -94,7 +94,7 @@ def test_unpaired_arms_keep_unmatched_seeds():
 def test_smallest_detectable_effect_has_stated_power():
     table = pd.DataFrame({"a": [0.1, 0.3, -0.2, 0.4, 0.0, 0.2], "none": 0.0})
     estimate = estimate_contrast(
-        [contrast_within_cell(table, {"a": 1.0, "none": -1.0}, paired=True)]
+        [contrast_on_background(table, {"a": 1.0, "none": -1.0}, paired=True)]
     )
     size = estimate.smallest_detectable(family=3)
     bound = stats.t.ppf(1 - 0.05 / 6, estimate.freedom)

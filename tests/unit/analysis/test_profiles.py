@@ -14,8 +14,8 @@ from ganbench.analysis.front import cost_front
 from ganbench.analysis.intervals import SCALES
 from ganbench.analysis.profiles import (
     ComparedArms,
-    baseline_row_of_cell,
-    best_row_of_cell,
+    baseline_row_of_background,
+    best_row_of_background,
     bootstrap_weights,
     improvement_probabilities,
     interquartile_gain_entry,
@@ -449,7 +449,14 @@ def normal_arms(
     """Makes arms with normal scores; cells of a network share a part of the variance at each seed."""
     names = pd.DataFrame(
         [
-            dict(data="d", variant=str(n % networks), loss="l", plan=str(n), tricks=tricks, cell=n)
+            dict(
+                data="d",
+                variant=str(n % networks),
+                loss="l",
+                plan=str(n),
+                tricks=tricks,
+                background=n,
+            )
             for n in range(cells)
             for tricks in gains
         ]
@@ -531,7 +538,7 @@ def interval_coverage(
         compared = normal_arms(rng, cells, seeds, GAINS, networks, shared)
         weights, nones, rows = (
             bootstrap_weights(compared, rng, 400),
-            baseline_row_of_cell(compared),
+            baseline_row_of_background(compared),
             compared.rows_with_tricks("r1"),
         )
         one = win_probability_entry(compared, rows, nones[rows], weights)
@@ -545,7 +552,7 @@ def interval_coverage(
                 profile_shares(
                     compared,
                     compared.rows_with_tricks(arm),
-                    best_row_of_cell(compared),
+                    best_row_of_background(compared),
                     weights,
                     reach,
                 )
