@@ -16,7 +16,7 @@ from ganbench.experiments.prepared_run import PreparedRun, RunResult, ShowProgre
 from ganbench.experiments.runner import RunRequest, prepare_run
 from ganbench.experiments.seed_rounds import SeedRounds
 from ganbench.experiments.select_trials import TrialSelection
-from ganbench.experiments.stale_results import apply_stale_policy
+from ganbench.experiments.stale_results import delete_results, find_stale_trials
 from ganbench.experiments.store import Store
 
 PrintLine = Callable[[str], None]
@@ -38,7 +38,9 @@ class RunInRounds:
         Raises the errors of `prepare_run` and `replay_looks`.
         """
         rounds = self.reached_rounds()
-        if rounds and self.request.stale == "rerun" and self.delete_stale_results(rounds):
+        is_whole = self.request.selection == TrialSelection()
+        if rounds and is_whole and self.request.stale == "rerun":
+            self.delete_stale_results(rounds)
             rounds = self.reached_rounds()
         self.prepared = prepare_run(self.request, rounds)
         return self.prepared
@@ -49,11 +51,11 @@ class RunInRounds:
         store = Store(wanted.results)
         return replay_looks(wanted.suite, wanted.profile, wanted.device, store)
 
-    def delete_stale_results(self, rounds: SeedRounds) -> bool:
-        """Deletes results of other code; returns whether there were any."""
-        wanted = self.request
+    def delete_stale_results(self, rounds: SeedRounds) -> None:
+        """Deletes results of other code, which must not decide on further seeds."""
+        wanted, store = self.request, Store(self.request.results)
         plan = plan_trials(wanted.suite, wanted.profile, wanted.device, rounds)
-        return bool(apply_stale_policy(plan, Store(wanted.results), "rerun"))
+        delete_results(find_stale_trials(plan, store), store)
 
     def execute(
         self,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ganbench.counts import count_of
 from ganbench.devices import Numerics
 from ganbench.files import write_json
 
@@ -17,7 +18,7 @@ from .plan import PlannedTrial, plan_notes, plan_record, plan_trials
 from .prepared_run import PreparedRun, make_statuses
 from .seed_rounds import SeedRounds
 from .select_trials import TrialSelection, select_items, select_items_with_references
-from .stale_results import StalePolicy, apply_stale_policy, delete_results
+from .stale_results import StalePolicy, delete_results, find_trials_to_rerun
 from .store import Store, read_plan
 from .suite import Suite
 from .suite_errors import SuiteError
@@ -56,14 +57,14 @@ def prepare_run(request: RunRequest, rounds: SeedRounds | None = None) -> Prepar
     refuse_empty_plan(plan)
     content = run_record(request, plan, rounds)
     old = read_plan(request.folder)
-    known = trials_in_store(request, plan, content, store)
+    known, stale = trials_in_store(request, plan, content, store)
     chosen = choose_trials(content, known, request.selection)
     jobs = jobs_of_selection(plan, known, chosen, request.selection)
     try_first_steps(jobs)
     store.sweep(request.folder, known)
     write_json(request.folder / "plan.json", content)
-    if request.selection.from_scratch:
-        delete_results(jobs, store)
+    from_scratch = request.selection.from_scratch
+    delete_results([job for job in jobs if from_scratch or job.id in stale], store)
     measure_floors_of_plan(plan, suite, store)
     others = known.keys() - {job.id for job in jobs}
     finished = {trial for trial in others if known[trial].is_finished}
@@ -75,7 +76,11 @@ def prepare_run(request: RunRequest, rounds: SeedRounds | None = None) -> Prepar
         finished_before=len(finished),
         replaced=is_other_plan(old, content),
         began=began,
-        notes=[*plan_notes(plan, suite), *changed_outcome_notes(old, content)],
+        notes=[
+            *plan_notes(plan, suite),
+            *changed_outcome_notes(old, content),
+            *kept_stale_notes(stale, jobs),
+        ],
         left_out=len(others - finished),
         trained_before=sum(store.trial_folder(job.id).result_path.exists() for job in jobs),
     )
@@ -94,15 +99,23 @@ def run_record(
 
 def trials_in_store(
     request: RunRequest, plan: list[PlannedTrial], content: dict[str, Any], store: Store
-) -> dict[str, TrialSummary]:
-    """Returns what the store has of each trial, after the policy for results of other code.
+) -> tuple[dict[str, TrialSummary], set[str]]:
+    """Returns what the store has of each trial, and the ids whose results are of other code.
 
-    Raises CorruptFile, before anything is trained.
+    The latter count as not finished. Raises CorruptFile and SuiteError, before anything is changed.
     """
     known = check_trial_files(content, store)
     provenance = {trial: summary.provenance for trial, summary in known.items()}
-    stale = apply_stale_policy(plan, store, request.stale, provenance)
-    return known | {trial.id: TrialSummary() for trial in stale if request.stale == "rerun"}
+    stale = find_trials_to_rerun(plan, store, request.stale, provenance)
+    return known | {trial: TrialSummary() for trial in stale}, stale
+
+
+def kept_stale_notes(stale: set[str], jobs: Sequence[Trial]) -> list[str]:
+    """Returns a note on results of other code that this run does not train again."""
+    kept = len(stale - {job.id for job in jobs})
+    return (
+        [f"{count_of(kept, 'result')} of other code stay: this run selects others"] if kept else []
+    )
 
 
 def choose_trials(

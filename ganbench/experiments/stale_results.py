@@ -1,4 +1,4 @@
-"""Results that other code trained, or another torch: kept or deleted, never mixed unasked."""
+"""Results that other code trained, or another torch: kept or trained again, never mixed unasked."""
 
 from collections.abc import Hashable, Iterable
 from typing import Any, Literal
@@ -13,26 +13,26 @@ from .trial import Trial
 StalePolicy = Literal["ask", "reuse", "rerun"]
 
 
-def apply_stale_policy(
+def find_trials_to_rerun(
     plan: list[PlannedTrial],
     store: Store,
     stale: StalePolicy,
-    provenance: dict[str, dict[str, Any] | None] | None = None,
-) -> list[Trial]:
-    """Keeps ("reuse") or deletes ("rerun") results of other code; returns their trials.
+    provenance: dict[str, dict[str, Any] | None],
+) -> set[str]:
+    """Returns the ids of trials with results of other code, or none if the policy keeps them.
 
-    `provenance` has the code of each result by trial, if it is known. Raises SuiteError if there are
-    such results and the policy is "ask".
+    `provenance` has the code of each result by trial. Raises SuiteError if there are such results and
+    the policy is "ask". Nothing is deleted.
     """
+    if stale == "reuse":
+        return set()
     stale_trials = find_stale_trials(plan, store, provenance)
     if stale_trials and stale == "ask":
         raise SuiteError(
             f"{describe_stale(stale_trials)}. "
             "Nothing was changed: choose --stale reuse to keep them, or --stale rerun to train them again"
         )
-    if stale == "rerun":
-        delete_results(stale_trials, store)
-    return stale_trials
+    return {trial.id for trial in stale_trials}
 
 
 def refuse_stale_results(plan: list[PlannedTrial], store: Store) -> None:

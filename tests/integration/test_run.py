@@ -21,6 +21,7 @@ from executor_runs import forget_plugins, wait_until, write_fault_plugin
 from helpers import held_by_another_process
 
 import ganbench as package
+from ganbench.counts import count_of
 from ganbench.evaluation.evaluator import evaluator_for
 from ganbench.experiments import session
 from ganbench.experiments.plan import plan_trials
@@ -357,6 +358,25 @@ def test_results_of_other_code_need_a_decision(run_here, tmp_path):
     assert json.loads(changed.read_text())["provenance"]["code"] == "0" * 16
     assert run_here(tmp_path, *one, "--stale", "rerun")[0] == 0
     assert json.loads(changed.read_text())["provenance"]["code"] != "0" * 16
+
+
+def test_rerun_deletes_only_the_results_that_it_trains(run_here, tmp_path):
+    one = (*ONE_TRIAL, "-o", "budget.cpu.images=640", "--stale", "rerun")
+    assert run_here(tmp_path, *one)[0] == 0
+    files = finished(tmp_path)
+    for path in files:
+        content = json.loads(path.read_text())
+        content["provenance"]["code"] = "0" * 16
+        path.write_text(json.dumps(content))
+    code, _, err = run_here(tmp_path, *one, "--only", "emaa")
+    assert code == 2
+    assert "has all the words 'emaa'" in err
+    assert finished(tmp_path) == files
+    code, output, _ = run_here(tmp_path, *one, "--only", "untrained")
+    assert code == 0
+    kept = [p for p in files if json.loads(p.read_text())["provenance"]["code"] == "0" * 16]
+    assert len(kept) == len(files) - 1
+    assert f"{count_of(len(kept), 'result')} of other code stay" in output
 
 
 @pytest.mark.parametrize("number", range(1, 4))
