@@ -140,9 +140,9 @@ def correct_for_noise(
 
 
 def correlate_estimates(covariance: Covariance, first: Numbers, second: Numbers) -> float:
-    """Returns the correlation of both mean effects, with their noise."""
+    """Returns the correlation of both mean effects, with their noise; NaN without any spread."""
     spread = math.sqrt(np.cov(first).mean() * np.cov(second).mean())
-    return float(np.clip(covariance(first, second) / spread, -1, 1))
+    return float(np.clip(covariance(first, second) / spread, -1, 1)) if spread else math.nan
 
 
 def correlation_interval(
@@ -155,11 +155,12 @@ def correlation_interval(
     """Returns the jackknife's interval on Fisher's scale (1921).
 
     It leaves out one trick at a time. Effects of one trick resemble each other, so they are no sample of their number.
+    The interval is [-1, 1] if no effect varies without one of the tricks.
     """
     names = np.array(range(first.shape[1]) if tricks is None else tricks)
     kept = [names != name for name in np.unique(names)]
     left = [correlate_estimates(covariance, first[:, keep], second[:, keep]) for keep in kept]
-    return jackknife_interval(observed, np.array(left))
+    return (-1.0, 1.0) if np.isnan(left).any() else jackknife_interval(observed, np.array(left))
 
 
 def jackknife_interval(correlation: float, left: Numbers) -> tuple[float, float]:

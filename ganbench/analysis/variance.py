@@ -246,4 +246,4 @@ def arm_correlation(part: pd.DataFrame) -> float:
             trace = float(np.trace(covariances))
             own += (seeds - 1) * trace / arms
             both += (seeds - 1) * (float(covariances.sum()) - trace) / (arms * (arms - 1))
-    return both / own if own else math.nan
+    return float(np.clip(both / own, -1, 1)) if own else math.nan

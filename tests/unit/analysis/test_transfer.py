@@ -117,6 +117,14 @@ def test_effects_of_pure_noise_have_no_correlation():
     assert (found.low, found.high) == (-1, 1)
 
 
+def test_single_effect_has_no_interval():
+    """Without its trick no effect varies, so the jackknife has no value to leave out."""
+    noise = np.random.default_rng(7).normal(size=(4, 1))
+    table = np.hstack([3 + noise, np.zeros((4, 3))])
+    found = correlate_effects(table, table)
+    assert (found.low, found.high) == (-1, 1)
+
+
 def rows_of(data, effects, noise=0.01):
     """Makes rows of a cell with no trick at 10, and of each trick at 10 times its ratio."""
     rng = np.random.default_rng(3)

@@ -349,6 +349,14 @@ def test_unknown_seeds_are_missing(seeds):
     assert table["unpaired"].isna().all() == (seeds == 1)
 
 
+def test_arms_with_equal_values_have_a_correlation_of_one():
+    """Rounding gave 1.0000000000000002, for which no number of seeds exists."""
+    for start in range(30):
+        values = np.exp(np.random.default_rng(start).normal(size=3))
+        rows = [row(arm, s, v) for arm in ("none", "r1", "ema") for s, v in enumerate(values)]
+        assert (seeds_table(frame(*rows))["paired"] == 2).all()
+
+
 @pytest.mark.parametrize("outcome", ["kid", "modes"])
 def test_seeds_table_needs_logarithmic_outcome(outcome):
     assert seeds_table(frame(*arms({"r1": 0.5}, metric=outcome), outcome=outcome)).empty
