@@ -5,6 +5,7 @@ It writes rows, tables (CSV, Markdown, Parquet, LaTeX), figures and the page.
 
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ MAIN_FILES = (
     "results.parquet",
     "figures",
 )
+TABLE_SUFFIXES = (".csv", ".parquet", ".tex")
 LAST_PICTURES = ("interpolation", "neighbours")  # written last of a trial with images
 
 
@@ -83,11 +85,19 @@ def write_tables(frame: pd.DataFrame, folder: Path, store: Store | None) -> Suit
     write_leaderboard(report.frame, report.board, report.findings, folder)
     for name, text in render_texts(report).items():
         write_bytes(folder / name, text.encode())
-    for name, table in {**report.changes, **report.further}.items():
-        write_table(table, folder / "tables" / name)
+    write_further_tables({**report.changes, **report.further}, folder / "tables")
     if store:
         save_losses(report.losses, folder)
     return report
+
+
+def write_further_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
+    """Writes tables into a folder of their own, and deletes those of an earlier plan there."""
+    for name, table in tables.items():
+        write_table(table, folder / name)
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.suffix in TABLE_SUFFIXES and path.stem not in tables:
+            path.unlink()
 
 
 def write_page(report: SuiteReport, folder: Path, store: Store | None) -> None:

@@ -290,6 +290,18 @@ def test_run_without_finished_trials_has_files(tmp_path):
     assert "r1" in (tmp_path / "effects.md").read_text()
 
 
+def test_figures_and_tables_of_an_earlier_plan_are_deleted(tmp_path):
+    folder = tmp_path / "s"
+    write_all(frame(*arms({"r1": 0.7}), floor(0.5)), folder)
+    names = {path.name for path in folder.rglob("*")}
+    assert {"forest.svg", "forest.png", "profiles.csv", "profiles.tex"} <= names
+    (folder / "figures" / "digits-r1.png").write_bytes(b"a picture of a generator")
+    write_all(frame(*arms({}), floor(0.5)), folder)
+    names = {path.name for path in folder.rglob("*")}
+    assert not names & {"forest.svg", "forest.png", "profiles.csv", "profiles.tex"}
+    assert "digits-r1.png" in names
+
+
 def test_analyses_accept_empty_suites():
     full = frame(*arms({"r1": 0.7}, cells=(1, 9)), row("ema", seed=9, reason="boom"), floor(0.5))
     for rows in (full, frame(row(outcome="x")), frame(row(value=1.0)), frame(row(reason="boom"))):
