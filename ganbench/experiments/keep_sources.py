@@ -61,6 +61,14 @@ def copy_files(files: Collection[LocalFile], folder: Path) -> dict[str, str]:
     return digests
 
 
+def copy_stored_files(digests: Collection[str], source: Path, target: Path) -> None:
+    """Copies the local files that a suite's folder keeps into another folder."""
+    for digest in digests:
+        path = copy_path(target, digest)
+        if not path.exists():
+            write_bytes(path, copy_path(source, digest).read_bytes())
+
+
 def copy_path(folder: Path, digest: str) -> Path:
     """Returns the path of a copy, absolute because workers may have another folder."""
     return (folder / SOURCES_FOLDER / f"{digest}.py").absolute()

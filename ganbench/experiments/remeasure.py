@@ -14,6 +14,7 @@ from ganbench.files import hash_json, write_json
 from ganbench.local_files import bind_stored_files
 
 from .floors import measure_floors
+from .keep_sources import copy_stored_files
 from .outcomes import check_trial_files
 from .plan import metric_facts
 from .prepared_run import (
@@ -62,6 +63,7 @@ def remeasure(
     display = ProgressDisplay(statuses, finished_before, show)
     execute_shown_jobs(folder, display, limits, executor)
     target = folder.parent / content["suite"]
+    copy_stored_files(content.get("sources", {}).values(), folder, target)
     write_json(target / "plan.json", content)
     return RunResult(target, content, statuses, finished_before, time.monotonic() - began)
 

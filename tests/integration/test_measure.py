@@ -99,6 +99,32 @@ def test_another_protocol_has_its_own_tables(run_program, tmp_path):
     assert result_times(tmp_path) == before
 
 
+OWN_METRIC = """\
+from ganbench.extend import Measurement, Metric
+
+class Spread(Metric):
+    direction = "higher"
+    transform = "log"
+
+    def compute(self, fake, real):
+        return Measurement(float(fake.features.std()))
+"""
+
+
+def test_another_protocol_keeps_the_copies_of_own_files(ganbench, tmp_path):
+    (tmp_path / "spread.py").write_text(OWN_METRIC)
+    suite = SUITE.replace('["fid"]', '["fid", "spread.py:Spread"]').replace(
+        "seeds = 2", "seeds = 1"
+    )
+    (tmp_path / "tiny.toml").write_text(suite)
+    options = ("--trust", *IN_ONE_PROCESS)
+    assert ganbench("run", "tiny.toml", "--device", "cpu", *options)[0] == 0
+    protocol = ("--protocol", "ganbench(fakes=300)")
+    assert ganbench("measure", "tiny", *protocol, *options)[0] == 0
+    code, _, errors = ganbench("measure", "tiny-ganbench-fakes-300", "--metrics", "kid", *options)
+    assert code == 0, errors
+
+
 def test_more_fakes_than_held_out_examples_work(run_program):
     code, _, errors = run_program(
         "measure", "tiny", "--protocol", "ganbench(fakes=1300)", *IN_ONE_PROCESS
