@@ -68,6 +68,9 @@ def record_outcome(attempt: Attempt, work: Callable[[], str]) -> str:
     except LeaseLost as lost:
         attempt.record_end("interrupted", str(lost))
         raise
+    except KeyboardInterrupt:  # without workers; they stop at a checkpoint instead
+        attempt.record_end("interrupted", "stopped without a new checkpoint")
+        raise
     except Interrupted as stopped:
         outcome, reason = "interrupted", str(stopped)
     except (Exception, SystemExit) as error:

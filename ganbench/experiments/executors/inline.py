@@ -8,6 +8,8 @@ from ganbench.experiments.store import Store
 
 from .base import Executor, JobStatus, OnProgress, TrialLimits
 
+BUSY_REASON = "another run trains it; repeat this command after its end"
+
 
 @dataclass(frozen=True)
 class Inline(Executor):
@@ -26,7 +28,7 @@ class Inline(Executor):
 
 
 def run_job(status: JobStatus) -> tuple[str, str]:
-    """Runs one trial; returns its outcome and the reason if its end cannot be recorded.
+    """Runs one trial; returns its outcome, and the reason if no attempt records it.
 
     The outcome is `busy` if another run holds it.
     """
@@ -35,4 +37,4 @@ def run_job(status: JobStatus) -> tuple[str, str]:
         (outcome,) = run_trials([job.trial], store, job.metrics, lambda: False, job.protocol)
     except OSError as error:  # a full disk
         return "failed", str(error)
-    return outcome, ""
+    return outcome, BUSY_REASON if outcome == "busy" else ""

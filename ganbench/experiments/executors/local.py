@@ -91,12 +91,18 @@ class _LocalRun:
         return bool(self.waiting or self.running_workers() or self.busy_elsewhere)
 
     def start_workers(self) -> None:
-        """Starts workers until there is one for each job, or the full count."""
+        """Starts workers until there is one for each job, or the full count.
+
+        If some run, but no more can be started, the run goes on with these.
+        """
         wanted = min(self.count, len(self.waiting) + len(self.running_workers()))
         try:
             while len(self.workers) < wanted:
                 self.workers.append(WorkerProcess())
         except OSError as error:  # no memory, or too many processes
+            if self.workers:
+                self.count = len(self.workers)
+                return
             self.count_failed_start(f"no worker can be started: {error}", "")
 
     def assign_jobs(self) -> None:

@@ -133,7 +133,7 @@ class RemoteRun:
                 self.update()
                 on_progress()
                 time.sleep(POLL_SECONDS)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, WorkersDied):
             self.stop(on_progress)
             raise
 

@@ -15,12 +15,13 @@ import pytest
 from executor_runs import attempts, wait_until
 
 from ganbench.experiments.deadline import DeadlineNear, DeadlineReached
-from ganbench.experiments.executors import EXECUTORS, executor_label
+from ganbench.experiments.executors import EXECUTORS, executor_label, local
 from ganbench.experiments.executors.base import Executor, Job, JobStatus, TrialLimits
 from ganbench.experiments.executors.inline import Inline
 from ganbench.experiments.executors.local import Local, WorkersDied, run_all
 from ganbench.experiments.plan import plan_trials
 from ganbench.experiments.prepared_run import execute_jobs
+from ganbench.experiments.run_trial import begin_attempt, record_outcome
 from ganbench.experiments.suite_loader import load_suite
 from ganbench.registry import SpecError
 
@@ -277,6 +278,51 @@ def test_full_disk_fails_trials_and_goes_on(suite_file, statuses, limit_file_siz
         assert f"File too large: '{status.folder.spec_path}'" in status.reason
     Inline().run(statuses, LIMITS, lambda: None)
     assert [status.state for status in statuses] == ["done", "done"]
+
+
+def test_trial_of_another_run_is_not_counted_as_trained(ganbench, suite_file, tmp_path):
+    statuses = make_statuses(suite_file, tmp_path, images=640)
+    options = (
+        "--device",
+        "cpu",
+        "--results",
+        tmp_path / "results",
+        "--executor",
+        "inline",
+        "--seeds",
+        1,
+    )
+    with statuses[0].folder.lock():
+        code, _, errors = ganbench("run", suite_file, *options)
+    assert code == 4
+    assert "another run trains it; repeat this command after its end" in errors
+    assert ganbench("run", suite_file, *options)[0] == 0
+
+
+def test_ctrl_c_without_workers_is_recorded(statuses):
+    def press_ctrl_c(*_):
+        raise KeyboardInterrupt
+
+    attempt = begin_attempt(statuses[0].folder)
+    with pytest.raises(KeyboardInterrupt):
+        record_outcome(attempt, press_ctrl_c)
+    assert attempt.read_end()["reason"] == "stopped without a new checkpoint"
+
+
+def test_run_goes_on_with_the_workers_that_can_be_started(statuses, monkeypatch):
+    started = []
+
+    class Scarce(local.WorkerProcess):
+        def __init__(self):
+            if started:
+                raise OSError("Cannot allocate memory")
+            super().__init__()
+            started.append(self)
+
+    monkeypatch.setattr(local, "WorkerProcess", Scarce)
+    Local(2).run(statuses, LIMITS, lambda: None)
+    assert [status.state for status in statuses] == ["done", "done"]
+    assert len(started) == 1
 
 
 def test_deleted_result_is_not_trained(suite_file, statuses):
