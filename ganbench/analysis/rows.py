@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ganbench.errors import GanbenchError
+from ganbench.experiments.monitoring.trial_progress import format_trial_label
 from ganbench.experiments.outcomes import PlanStatus, TrialFiles, read_floors, read_trial_files
 from ganbench.experiments.plan_names import ARM_FIELDS, LOST_OUTCOMES, short_id
 from ganbench.experiments.store import Store
@@ -129,10 +130,7 @@ def read_table_status(frame: pd.DataFrame) -> PlanStatus:
     trials = frame[frame["trial"].notna()].drop_duplicates(keys)
     bad = trials[trials["outcome"].isin(LOST_OUTCOMES)]
     reasons = {
-        f"{' / '.join(filter(None, (row[key] for key in ARM_FIELDS)))} / seed {row['seed']}": row[
-            "reason"
-        ]
-        for row in bad.to_dict("records")
+        format_trial_label(row, row["role"]): row["reason"] for row in bad.to_dict("records")
     }
     counts = trials["outcome"].fillna("not run").value_counts()
     return PlanStatus({str(outcome): int(count) for outcome, count in counts.items()}, reasons)

@@ -1,6 +1,5 @@
 """Checks of this machine: packages, devices, disk, data sets and extractor weights."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -13,6 +12,7 @@ from ganbench.counts import count_of, format_bytes
 from ganbench.data import DATA
 from ganbench.data.base import NotDownloaded
 from ganbench.data.paths import cache_root
+from ganbench.devices import usable_cpus
 from ganbench.evaluation.evaluator import evaluator_for
 from ganbench.evaluation.extractors import DISTANCES, EXTRACTORS
 from ganbench.evaluation.extractors.base import Extractor
@@ -55,7 +55,7 @@ def examine_packages() -> Iterator[dict[str, Any]]:
 
 def examine_devices() -> Iterator[dict[str, Any]]:
     yield make_finding(
-        "cpu", True, f"{count_of(os.cpu_count() or 1, 'core')}; a worker trains on one"
+        "cpu", True, f"{count_of(usable_cpus(), 'usable core')}; a worker trains on one"
     )
     if torch.cuda.is_available():
         yield make_finding("cuda", True, torch.cuda.get_device_name(0), needed=False)

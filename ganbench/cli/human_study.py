@@ -10,7 +10,7 @@ from ganbench.counts import count_of
 from .base import app, fail, out
 from .options import DEFAULT_RESULTS, Json, Results, SuiteArgument, Trust
 from .select_cells import CELL_KEY_COLUMNS, require_sampler_store, select_rows_by_words
-from .stored_results import format_cell_name, suite_folder
+from .stored_results import format_cell_name, read_frame, suite_folder
 from .streams import print_json
 
 LEADING_ARMS = 4  # arms of a study by default
@@ -147,24 +147,23 @@ def done_rows_by_arm(suite: str, cells: list[str], results: Path) -> list[Any]:
     """Returns the rows of finished trials, one frame per arm."""
     import pandas as pd
 
-    named = pd.concat([select_rows_by_words(suite, cell, results) for cell in cells or [""]])
+    frame = read_frame(suite, results)
+    named = pd.concat([select_rows_by_words(frame, suite, cell) for cell in cells or [""]])
     done = named[named["outcome"].eq("done") & named["role"].eq("trial")]
     done = done.drop_duplicates("trial").sort_values("seed", kind="stable")
     if done.empty:
         fail(f"no trial of the chosen cells is done in {suite}")
     arms = dict(list(done.groupby(CELL_KEY_COLUMNS, sort=False, dropna=False)))
-    return list(arms.values()) if cells else leading_arms(suite, results, arms)
+    return list(arms.values()) if cells else leading_arms(frame, arms)
 
 
-def leading_arms(suite: str, results: Path, arms: dict[Any, Any]) -> list[Any]:
+def leading_arms(frame: Any, arms: dict[Any, Any]) -> list[Any]:
     """Returns the best cells of the first image data set, by the leaderboard."""
     from ganbench.analysis.leaderboard import leaderboard
     from ganbench.data import DATA
     from ganbench.data.modality import IMAGES, modality_of_shape
 
-    from .stored_results import read_frame
-
-    board = leaderboard(read_frame(suite, results))
+    board = leaderboard(frame)
     ranked = board[board["rank"].notna()]
     on_images = [
         data
@@ -172,7 +171,7 @@ def leading_arms(suite: str, results: Path, arms: dict[Any, Any]) -> list[Any]:
         if any(modality_of_shape(shape) is IMAGES for shape in DATA.make(data).shapes.values())
     ]
     if not on_images:
-        fail(f"{suite} has no image data set, and a study needs images")
+        fail(f"{frame.attrs['plan']['suite']} has no image data set, and a study needs images")
     best = ranked[ranked["data"].eq(on_images[0])].head(LEADING_ARMS)
     return [arms[tuple(row)] for row in best[CELL_KEY_COLUMNS].fillna("").to_numpy()]
 
@@ -197,8 +196,6 @@ def read(
     from ganbench.human_study.key import read_key
     from ganbench.report.findings import run_findings
     from ganbench.report.writer import write_leaderboard
-
-    from .stored_results import read_frame
 
     folder = suite_folder(suite, results)
     key = read_key(folder)

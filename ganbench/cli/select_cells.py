@@ -31,13 +31,12 @@ OptionalCell = Annotated[
 Checkpoint = Annotated[str, typer.Option(help="last or best.")]
 
 
-def select_rows_by_words(suite: str, cell: str, results: Path) -> Any:
+def select_rows_by_words(frame: Any, suite: str, cell: str) -> Any:
     """Returns the rows of the cells with all the words in their names, or ends the program.
 
     A bare integer is the rank on the leaderboard. Untrained references are chosen only if they are named,
     or if no other cell matches.
     """
-    frame = read_frame(suite, results)
     if cell.strip().isdecimal() and len(cell.strip()) <= MAX_RANK_DIGITS:
         return select_rows_by_rank(frame, int(cell), suite)
     frame = frame[frame["trial"].notna()]
@@ -90,7 +89,7 @@ def require_sampler_store(suite: str, results: Path, checkpoint: str = "last") -
 
 def select_done_trials(suite: str, cell: str, results: Path, seed: int | None) -> Any:
     """Returns one finished trial per cell: that of the seed, or the first one."""
-    rows = select_rows_by_words(suite, cell, results)
+    rows = select_rows_by_words(read_frame(suite, results), suite, cell)
     done = rows[rows["outcome"].eq("done") & (rows["seed"].eq(seed) if seed is not None else True)]
     if done.empty:
         which = "" if seed is None else f" with seed {seed}"

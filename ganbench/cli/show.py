@@ -1,7 +1,6 @@
 """The command `show`: settings, values and curves of one cell."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 from ganbench.counts import count_of, format_signed
@@ -36,7 +35,8 @@ def show(
     """
     from ganbench.experiments.store import Store
 
-    chosen = select_rows_by_words(suite, cell or "1", results)
+    frame = read_frame(suite, results)
+    chosen = select_rows_by_words(frame, suite, cell or "1")
     store = Store(suite_folder(suite, results).parent)
     trials = chosen.drop_duplicates("trial")
     entries = [trial_entry(row, chosen, store) for row in trials.itertuples()]
@@ -48,16 +48,15 @@ def show(
     if several:
         out.print("Several cells match. Add words to select one, and see its curves and settings.")
     if not cell:
-        print_other_cells(suite, results)
+        print_other_cells(frame, suite)
     return None
 
 
-def print_other_cells(suite: str, results: Path) -> None:
+def print_other_cells(frame: Any, suite: str) -> None:
     """Prints the rank, the name and the outcome of the cells below the best."""
     from ganbench.evaluation.metric_names import metric_display_name
     from ganbench.report.format_number import format_cell
 
-    frame = read_frame(suite, results)
     board, plan = ranked_cells(frame, suite), frame.attrs["plan"]
     others = board[board["rank"].gt(1)].to_dict("records")
     outcome = plan["analysis"]["outcome"]

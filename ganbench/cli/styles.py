@@ -11,6 +11,7 @@ from .select_cells import (
     require_sampler_store,
     select_rows_by_words,
 )
+from .stored_results import read_frame
 from .streams import print_json
 
 
@@ -51,7 +52,7 @@ def styles(
 
 def done_trials_of_cells(suite: str, cell: str, results: Path) -> list[str]:
     """Returns the finished trials of the cells whose names have all the words."""
-    rows = select_rows_by_words(suite, cell, results)
+    rows = select_rows_by_words(read_frame(suite, results), suite, cell)
     names = rows.loc[rows["outcome"].eq("done"), "trial"].unique()
     if not len(names):
         fail(f"no finished trial of {suite} has all the words {cell!r} in its name")

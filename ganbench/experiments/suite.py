@@ -6,6 +6,7 @@ valid values.
 
 import itertools
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal
 
@@ -40,7 +41,7 @@ from ganbench.training.budget import Budget
 from .cells import OWN_LOSS, Cell, apply_axes, count_cells, expand_cells
 from .config_model import AtMost, ConfigModel, Several
 from .durations import parse_seconds
-from .factorial import count_fractional_chains, cross_axes, fractional_chains, list_chains
+from .factorial import count_fractional_chains, cross_axes, list_chains
 from .numerics_axes import NumericsAxes
 from .suite_errors import SuiteError, SuiteValidationError, located
 from .suite_files import ADAPTIVE, DEFAULT_ROUNDS
@@ -157,9 +158,9 @@ Name = Annotated[
 
 
 def _distinct(seeds: list[int]) -> list[int]:
-    for seed in seeds:
-        if seeds.count(seed) > 1:
-            raise ValueError(f"seed {seed} stands there {seeds.count(seed)} times")
+    ((seed, count),) = Counter(seeds).most_common(1)
+    if count > 1:
+        raise ValueError(f"seed {seed} stands there {count} times")
     return seeds
 
 
@@ -241,9 +242,8 @@ class TrickAxes(ConfigModel):
             names = [parse_spec(trick).name for trick in chain]
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise ValueError(f"{twice[0]} is twice in one chain")
+        # count_chains also raises ValueError for too few tricks of a fraction
         check_cell_count(self.count_chains(), "this design has {} chains")
-        if self.design == "fractional_factorial":
-            fractional_chains(self.of)  # raises ValueError for too few tricks
         return self
 
     def count_chains(self) -> int:
