@@ -33,7 +33,7 @@ from .metric_scale import MetricScale, outcome_scale
 FACTORS = ("variant", "loss")
 BLOCK_COLUMNS = [*BACKGROUND_COLUMNS, "tricks"]
 OWN_SETTINGS = ["loss", "plan"]  # that a variant may bring along
-COLUMNS = (
+LEVEL_COLUMNS = (
     "factor one other change low high adjusted_low adjusted_high p verdict cells "
     "trainings_of_one trainings_of_other lost_of_one lost_of_other"
 )
@@ -89,7 +89,7 @@ def level_comparisons(frame: pd.DataFrame) -> pd.DataFrame:
     if Looks.of_plan(frame.attrs["plan"]) is None:
         for factor in FACTORS:
             entries += describe_family(list(compare_levels(frame, factor)), outcome_scale(frame))
-    return pd.DataFrame(entries, columns=COLUMNS.split())
+    return pd.DataFrame(entries, columns=LEVEL_COLUMNS.split())
 
 
 def compare_levels(frame: pd.DataFrame, factor: str) -> Iterator[LevelComparison]:
@@ -155,12 +155,12 @@ def describe_comparison(
 ) -> tuple[Any, ...]:
     ends = [*each.estimate.interval(), *each.estimate.interval(tests)]
     change, *bounds = [scale.change_of(x) for x in (each.estimate.mean, *ends)]
-    verdict = judge_change(change, p, scale)
+    verdict = verdict_of_change(change, p, scale)
     names = (each.factor, each.one, each.other)
     return (*names, change, *bounds, p, verdict, len(each.blocks), *each.counts())
 
 
-def judge_change(change: float, p: float, scale: MetricScale) -> str:
+def verdict_of_change(change: float, p: float, scale: MetricScale) -> str:
     if not p < 1 - CONFIDENCE_LEVEL:
         return "undecided"
     return "better" if scale.is_improvement(change) else "worse"

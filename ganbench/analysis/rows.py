@@ -128,10 +128,8 @@ def read_table_status(frame: pd.DataFrame) -> PlanStatus:
     """Counts the outcomes of a table's trials."""
     keys = ["trial", "seed", "variant", "loss", "tricks"]
     trials = frame[frame["trial"].notna()].drop_duplicates(keys)
-    bad = trials[trials["outcome"].isin(LOST_OUTCOMES)]
-    reasons = {
-        format_trial_label(row, row["role"]): row["reason"] for row in bad.to_dict("records")
-    }
+    lost: Any = trials[trials["outcome"].isin(LOST_OUTCOMES)].to_dict("records")
+    reasons = {format_trial_label(row, row["role"]): row["reason"] for row in lost}
     counts = trials["outcome"].fillna("not run").value_counts()
     return PlanStatus({str(outcome): int(count) for outcome, count in counts.items()}, reasons)
 

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from ganbench.counts import count_of, format_signed
-from ganbench.experiments.trial_names import format_chain
+from ganbench.experiments.plan_names import format_chain
 
 from .base import app, out
 from .options import DEFAULT_RESULTS, Json, Results, SuiteArgument

@@ -76,7 +76,7 @@ def no_run_sentence(suite: str, folder: Path) -> str:
 
 
 def has_store(folder: Path) -> bool:
-    """Is the store of a suite beside its tables? Published tables have none."""
+    """Returns whether a suite's tables have a store beside them; published ones have none."""
     return (folder.parent / "trials").exists()
 
 

@@ -38,7 +38,7 @@ def watch(
 ) -> None:
     """Follow a run of another process.
 
-    The run may be on another machine that shares the disk. The report is written again every minute. The
+    The run may be on another machine that shares the disk. The report is written again every minute; the
     store is only read. The command ends with the run.
     """
     from ganbench.experiments.monitoring.watch import RunMonitor

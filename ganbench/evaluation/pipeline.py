@@ -37,8 +37,8 @@ from .decoded_blocks import silence_decoders
 from .evaluator import load_lpips
 from .extractor_runner import ExtractorRunner
 from .feature_extraction import Extraction, extract_source_features
-from .floors import STREAM, cached_reading, make_metric_row, split_in_halves
 from .image_warnings import notes_of_both_sources, notes_of_source, notes_on_held_out
+from .metric_rows import STREAM, cached_reading, make_metric_row, split_in_halves
 from .metric_settings import with_used_settings
 from .options import MIN_IMAGES_PER_SIDE, EvaluationOptions
 from .reference_cache import DiskCache, cache_folder_of, hash_sources_of_kind

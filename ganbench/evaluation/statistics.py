@@ -19,8 +19,8 @@ from ganbench.evaluation.protocols.base import DEFAULT_PROTOCOL
 from ganbench.registry import parse_spec
 
 from .feature_extraction import Extraction
-from .floors import make_metric_row
 from .image_warnings import notes_of_source, notes_on_bias
+from .metric_rows import make_metric_row
 from .pipeline import EvaluationPipeline
 from .result import Evaluation, EvaluationProtocol, MetricRow
 

@@ -10,10 +10,9 @@ from ganbench.gan.recipe import Recipe
 from ganbench.gan.variants import resolve_variant
 
 from .numerics_axes import format_numerics
-from .plan_names import join_names
+from .plan_names import format_chain, join_names
 from .suite_errors import SuiteValidationError
 from .suite_limits import count_combinations
-from .trial_names import format_chain
 
 if TYPE_CHECKING:
     from .suite import GridConfig, Suite

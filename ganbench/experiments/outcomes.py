@@ -70,7 +70,7 @@ def read_floors(plan: dict[str, Any], store: Store) -> dict[str, dict[str, Any]]
 
 
 def are_complete(plan: dict[str, Any], readings: dict[str, dict[str, Any]]) -> bool:
-    """Does every checkpoint have every metric of the plan?"""
+    """Returns whether every checkpoint has every metric of the plan."""
     return all(plan["metrics"].keys() <= by_metric.keys() for by_metric in readings.values())
 
 
@@ -180,6 +180,6 @@ def unfinished_state(folder: TrialFolder) -> str:
 
 
 def distinct_items(plan: dict[str, Any]) -> list[dict[str, Any]]:
-    """Returns each trial once, although untrained references belong to several cells."""
+    """Returns the items of a plan without repeats; a trial of two cells is there for each."""
     keys = ("trial", "seed", "variant", "loss", "tricks")
     return list({tuple(item[key] for key in keys): item for item in plan["trials"]}.values())

@@ -26,12 +26,11 @@ from ganbench.training.stackable import recipe_stacking_incompatibility
 
 from .cells import Cell, expand_cells
 from .outcome_check import Tasks, metric_notes, require_outcome
-from .plan_names import join_names
+from .plan_names import format_chain, join_names
 from .provenance import versions
 from .seed_rounds import SeedRounds
 from .suite import Suite
 from .trial import Trial
-from .trial_names import format_chain
 from .watched_returns import watched_returns
 
 Role = Literal["trial", "untrained"]

@@ -1,6 +1,6 @@
 """Names that plans, tables and commands share: trials, parts of an arm, and outcomes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 PlanItem = dict[str, Any]  # a trial in plan.json
@@ -21,3 +21,8 @@ def short_id(trial: str) -> str:
 def join_names(names: Iterable[str]) -> str:
     """Joins the names of a cell's parts, without empty ones: `digits / dcgan / hinge / r1`."""
     return " / ".join(filter(None, names))
+
+
+def format_chain(tricks: Sequence[str]) -> str:
+    """Returns the name of a chain of tricks: `ema + r1`, or `none`."""
+    return " + ".join(tricks) or "none"

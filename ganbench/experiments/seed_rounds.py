@@ -4,9 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .plan_names import PlanItem
+from .plan_names import PlanItem, format_chain
 from .trial import Trial
-from .trial_names import format_chain
 
 Arm = tuple[str, str, str, str, str]  # data, variant, loss, tricks and hyperparameters in tables
 

@@ -222,6 +222,8 @@ class TrialFolder:
 
 @dataclass(frozen=True)
 class Store:
+    """The trials, the floors and the plans under a folder of results."""
+
     root: Path
 
     def trial_folder(self, identifier: str) -> TrialFolder:

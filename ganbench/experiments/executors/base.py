@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 from ganbench.evaluation.protocols.base import DEFAULT_PROTOCOL
 from ganbench.experiments.monitoring.trial_progress import TrialProgress, format_trial_label
+from ganbench.experiments.plan_names import format_chain
 from ganbench.experiments.store import Attempt, Store, TrialFolder
 from ganbench.experiments.trial import Trial
-from ganbench.experiments.trial_names import format_chain
 
 
 @dataclass(frozen=True)

@@ -234,7 +234,7 @@ class _LocalRun:
     def end_workers(self) -> None:
         for worker in self.workers:
             if not worker.group:
-                worker.jobs.close()  # so that idle workers exit at the same time
+                worker.pipe.close()  # so that idle workers exit at the same time
         for worker in self.workers:
             worker.end()
 

@@ -28,7 +28,7 @@ class WorkerProcess:
         """Starts the process; raises OSError if the system cannot."""
         context = multiprocessing.get_context("spawn")
         self.output = tempfile.TemporaryFile()  # noqa: SIM115
-        self.jobs, other_end = context.Pipe()
+        self.pipe, other_end = context.Pipe()
         inherited = Connection(os.dup(self.output.fileno()), readable=False)
         self.process = context.Process(target=run_worker, args=(other_end, inherited))
         with other_end, inherited, defer_ctrl_c():  # the worker inherits the blocked signals
@@ -51,16 +51,16 @@ class WorkerProcess:
             status.assign()
         trials = [status.job.trial.to_json() for status in group]
         with suppress(OSError):  # the worker has died: the next poll finds out
-            self.jobs.send((trials, job.metrics, str(job.store), job.protocol))
+            self.pipe.send((trials, job.metrics, str(job.store), job.protocol))
 
     def receive(self) -> Any:
         """Returns the next message, or None; raises EOFError if the worker has died."""
         try:
-            if self.jobs.poll():
-                return self.jobs.recv()
+            if self.pipe.poll():
+                return self.pipe.recv()
         except OSError:  # it died within a message
             raise EOFError from None
-        if not self.process.is_alive() and not self.jobs.poll():
+        if not self.process.is_alive() and not self.pipe.poll():
             raise EOFError
         return None
 
@@ -94,7 +94,7 @@ class WorkerProcess:
 
     def end(self) -> None:
         """Ends the process at once if it is busy or starting; an idle one exits by itself."""
-        self.jobs.close()
+        self.pipe.close()
         if self.group or not self.is_ready:
             self.process.kill()
         self.process.join(MAX_SECONDS_TO_EXIT)
@@ -135,7 +135,7 @@ def wait_for_message(workers: list[WorkerProcess], seconds: float) -> None:
     if not workers:
         time.sleep(seconds)
         return
-    handles = [handle for w in workers for handle in (w.jobs, w.process.sentinel)]
+    handles = [handle for w in workers for handle in (w.pipe, w.process.sentinel)]
     connection.wait(handles, seconds)
 
 
