@@ -1,4 +1,4 @@
-"""Results that other code trained, or another torch: kept or trained again, never mixed unasked."""
+"""Results of other code or another torch: kept or trained again, never mixed unasked."""
 
 from collections.abc import Hashable, Iterable
 from typing import Any, Literal

@@ -70,7 +70,7 @@ class ProGAN(Network):
 def build_progressive_discriminator(
     shape: Shape, widths: list[int], make_halving: MakeHalving
 ) -> Discriminator:
-    """Builds a discriminator that can grow; `make_halving` makes each block's last convolution."""
+    """Builds a discriminator that can grow; `make_halving` ends each block."""
     maps = (widths[0], BASE_RESOLUTION, BASE_RESOLUTION)
     return Discriminator(
         ProgressiveDiscriminatorBody(shape, widths, make_halving), maps, ProGANHead(widths[0])
@@ -124,7 +124,7 @@ def make_averaging_convolution(fine: int, coarse: int) -> nn.Sequential:
 
 
 class ProGANDownBlock(nn.Module):
-    """Two convolutions, of which the last halves: [N, fine, 2 * S, 2 * S] => [N, coarse, S, S]."""
+    """Two convolutions; the last halves: [N, fine, 2 * S, 2 * S] => [N, coarse, S, S]."""
 
     def __init__(self, fine: int, coarse: int, make_halving: MakeHalving):
         super().__init__()
