@@ -123,7 +123,7 @@ class Baseline(StrictRecord):
     budget: str = ""
     seeds: list[int] = []
     metrics: dict[str, MetricFactsRecord]
-    margins: dict[str, Margin]  # margins when the baseline was made
+    margins: dict[str, Margin] = Field(min_length=1)  # when the baseline was made
     gate: int = Field(ge=1)  # trainings per cell in the gates of this baseline
     settings: dict[
         Literal["metrics", "extractor", "size"], str | int | None

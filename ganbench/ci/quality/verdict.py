@@ -1,7 +1,7 @@
 """The verdict of a gate: proven changes, missing comparisons, and the exit code."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ganbench.analysis.verdicts import CommandVerdict, ComparisonVerdict
@@ -9,7 +9,13 @@ from ganbench.ci.methods.base import MethodReport
 from ganbench.counts import count_of
 
 from .baseline import Baseline, FloorRecord, compare_traces
-from .hypothesis_tests import MIN_TRAININGS_PER_TEST, CellTrainings, GateTest, run_tests
+from .hypothesis_tests import (
+    FAILURES_METRIC,
+    MIN_TRAININGS_PER_TEST,
+    CellTrainings,
+    GateTest,
+    run_tests,
+)
 from .loss_trace import LossTrace
 from .power import DetectablePower, detectable_failures, detectable_powers
 from .trace_comparison import TraceComparison
@@ -106,6 +112,7 @@ def decide_gate_verdict(
         trace_comparisons=comparisons,
         refusals=[
             *list_unanswered(before, now.trainings, margins, seeds),
+            *list_untested(tests),
             *list_missing_floors(baseline, now),
             *(missing_traces(before, comparisons) if exact else ()),
         ],
@@ -161,6 +168,12 @@ def list_unanswered(
         if not any(trainings.measured_values(metric) for trainings in before.values()):
             sentences.append(f"the baseline has no value of {metric}")
     return sorted(sentences)
+
+
+def list_untested(tests: Iterable[GateTest]) -> Iterator[str]:
+    """Yields a sentence if no metric was tested: equal failures alone are no pass."""
+    if all(test.metric == FAILURES_METRIC for test in tests):
+        yield "no metric was tested"
 
 
 def value_gaps(

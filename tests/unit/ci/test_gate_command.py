@@ -225,6 +225,7 @@ def test_malformed_baseline_file_is_refused(tmp_path_factory, content):
 INCONSISTENT_FIELDS = {
     "no seeds": ("seeds", []),
     "no floors": ("floors", {}),
+    "no margins": ("margins", {}),
     "a margin of no metric": ("margins", {"kid": 0.1}),
     "a margin without end": ("margins", {"fid": math.inf}),
     "a protocol that it does not know": ("protocols", {}),

@@ -114,6 +114,12 @@ def test_metric_without_baseline_values_cannot_be_decided(baseline):
     assert "the baseline has no value of fid" in verdict.refusals
 
 
+def test_gate_without_a_tested_metric_cannot_be_decided(baseline):
+    verdict = decide_gate_verdict(baseline, unchanged_side(baseline), {}, ALARMS, baseline.gate)
+    assert verdict.exit_code == CommandVerdict.CANNOT_DECIDE.exit_code
+    assert "no metric was tested" in verdict.refusals
+
+
 def test_changed_margin_is_noted(baseline):
     verdict = decide_gate_verdict(
         baseline, unchanged_side(baseline), {"fid": 0.5}, ALARMS, baseline.gate
