@@ -54,8 +54,9 @@ def describe_left_out(reasons: Sequence[str]) -> str:
 
 
 def notes_of_both_sources(
-    fakes: Extraction, reals: Extraction, metrics: Sequence[str]
+    fakes: Extraction, reals: Extraction, shared: int, metrics: Sequence[str]
 ) -> list[str]:
+    """Returns notes on the measured pair; `shared` fakes have the pixels of a real."""
     sentences = []
     names = names_of_metrics(metrics)
     if torch.equal(fakes.hashes, reals.hashes):
@@ -63,10 +64,9 @@ def notes_of_both_sources(
             f"fakes and reals are the same images{words}"
             for words in [EQUAL_SETS[name] for name in EQUAL_SETS if name in names] or [""]
         ]
-    else:
-        if shared := count_shared(fakes, reals):
-            has = "has" if shared == 1 else "have"
-            sentences.append(f"{shared:,} of the fakes {has} the same pixels as one of the reals")
+    elif shared:
+        has = "has" if shared == 1 else "have"
+        sentences.append(f"{shared:,} of the fakes {has} the same pixels as one of the reals")
     sentences += notes_on_sizes(fakes, reals)
     return sentences + notes_on_counts(len(fakes), len(reals), fakes.features.shape[1], metrics)
 

@@ -37,7 +37,12 @@ from .decoded_blocks import silence_decoders
 from .evaluator import load_lpips
 from .extractor_runner import ExtractorRunner
 from .feature_extraction import Extraction, extract_source_features
-from .image_warnings import notes_of_both_sources, notes_of_source, notes_on_held_out
+from .image_warnings import (
+    count_shared,
+    notes_of_both_sources,
+    notes_of_source,
+    notes_on_held_out,
+)
 from .metric_rows import STREAM, cached_reading, make_metric_row, split_in_halves
 from .metric_settings import with_used_settings
 from .options import MIN_IMAGES_PER_SIDE, EvaluationOptions
@@ -118,13 +123,15 @@ class EvaluationPipeline:
             *notes_of_source("fakes", self.fake, fake_extraction),
             *notes_of_source("reals", self.real, real_extraction),
         ]
-        notes += notes_of_both_sources(fake_extraction, real_extraction, self.wanted.metrics)
+        pair = fake_extraction, real_extraction
+        shared = count_shared(*pair)
+        notes += notes_of_both_sources(*pair, shared, self.wanted.metrics)
         if self.wanted.held_out is not None:
             sides = {"fakes": fake_extraction, "reals": real_extraction}
             notes += notes_on_held_out(self.held_out_extraction, sides)
         notes += reduced_notes
         copies, names = fake_extraction.copies, (self.fake.name, self.real.name)
-        return Evaluation(*names, terms, rows, floor, tuple(notes), copies)
+        return Evaluation(*names, terms, rows, floor, tuple(notes), copies, shared)
 
     @cached_property
     def fake_indices(self) -> Sequence[int]:

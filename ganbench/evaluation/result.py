@@ -102,6 +102,7 @@ class Evaluation:
     floor: str  # a description of the data that give the floor
     notes: tuple[str, ...]
     copies: int = 0  # of the `terms.fakes` fakes, those that repeat another one
+    shared: int = 0  # of the `terms.fakes` fakes, those with the same pixels as one of the reals
 
     def __getitem__(self, metric: str) -> float:
         label = METRICS.label(metric)

@@ -164,7 +164,31 @@ def make_image_side(evaluations: Sequence[Evaluation], lost: int, device: str) -
         if row.floor is not None
     }
     trainings = {IMAGES_CELL: CellTrainings(len(evaluations) + lost, lost, values)}
-    return MeasuredSide(trainings, {IMAGES_CELL: readings}, conditions=digit_conditions(device))
+    return MeasuredSide(
+        trainings,
+        {IMAGES_CELL: readings},
+        conditions=digit_conditions(device),
+        refusals=[copies_refusal(each) for each in evaluations if is_mostly_copied(each)],
+        notes=[copies_note(each) for each in evaluations if is_partly_copied(each)],
+    )
+
+
+def is_mostly_copied(evaluation: Evaluation) -> bool:
+    """Returns whether more than half of the images are copies of the real images."""
+    return 2 * evaluation.shared > evaluation.terms.fakes
+
+
+def is_partly_copied(evaluation: Evaluation) -> bool:
+    return evaluation.shared > 0 and not is_mostly_copied(evaluation)
+
+
+def copies_note(evaluation: Evaluation) -> str:
+    shared, fakes = f"{evaluation.shared:,}", count_of(evaluation.terms.fakes, "image")
+    return f"{evaluation.fake}: {shared} of {fakes} have the same pixels as one of the reals"
+
+
+def copies_refusal(evaluation: Evaluation) -> str:
+    return f"{copies_note(evaluation)}. Pass images that a training generated"
 
 
 def make_lost_side(lost: int, metrics: Iterable[str], device: str) -> MeasuredSide:

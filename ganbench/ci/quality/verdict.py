@@ -1,7 +1,7 @@
 """The verdict of a gate: proven changes, missing comparisons, and the exit code."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ganbench.analysis.verdicts import CommandVerdict, ComparisonVerdict
@@ -36,6 +36,8 @@ class MeasuredSide:
     traces: Mapping[str, LossTrace] = field(default_factory=dict)
     untraced: Mapping[str, str] = field(default_factory=dict)  # errors, of cells without a trace
     conditions: str = ""  # see BaselineProvenance.conditions
+    refusals: Sequence[str] = ()  # reasons against a pass that the measured images give
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -113,11 +115,12 @@ def decide_gate_verdict(
         refusals=[
             *list_unanswered(before, now.trainings, margins, seeds),
             *list_untested(tests),
+            *now.refusals,
             *list_missing_floors(baseline, now),
             *(missing_traces(before, comparisons) if exact else ()),
         ],
         exact=exact,
-        notes=[*list_loosened_margins(baseline, margins), *list_untraced(now)],
+        notes=[*now.notes, *list_loosened_margins(baseline, margins), *list_untraced(now)],
         failures_caught=detectable_failures(list(before.values()), trained, level),
     )
 

@@ -253,6 +253,36 @@ def test_unsuitable_images_cannot_be_decided(gated_images, case):
     assert message in result.stdout
 
 
+@pytest.fixture(scope="session")
+def copied_images(gated_images):
+    """Adds trainings of which all images, or a quarter, are copies of the reals."""
+    reals = DATA.make("digits").load().train["image"].images.numpy()
+    for number in range(4):
+        own = np.load(gated_images / f"good{number + 8}.npy")
+        copies = reals[400 * (number % 2) :][: len(own)][:: 1 - 2 * (number // 2)]
+        np.save(gated_images / f"copied{number}.npy", copies)
+        np.save(gated_images / f"partly{number}.npy", np.concatenate([copies[:100], own[100:]]))
+    return gated_images
+
+
+def test_copies_of_the_reals_never_pass(copied_images):
+    fakes = " ".join(f"copied{number}.npy" for number in range(4))
+    result = run_program(copied_images, f"gate {fakes} {REFERENCE_OPTIONS} --json")
+    assert result.exit_code == CommandVerdict.CANNOT_DECIDE.exit_code, result.output
+    refusals = read_verdict(result.stdout)["refusals"]
+    assert len(refusals) == 4
+    assert "400 of 400 images have the same pixels as one of the reals" in refusals[0]
+
+
+def test_some_copies_of_the_reals_are_noted(copied_images):
+    fakes = " ".join(f"partly{number}.npy" for number in range(4))
+    verdict = read_verdict(
+        run_program(copied_images, f"gate {fakes} {REFERENCE_OPTIONS} --json").stdout
+    )
+    assert verdict["verdict"] == "passed"
+    assert "100 of 400 images have the same pixels as one of the reals" in verdict["notes"][0]
+
+
 def write_images(folder, count):
     folder.mkdir(exist_ok=True)
     for number in range(count):
