@@ -14,7 +14,7 @@ from ganbench.files import temporary_folder
 
 from .base import app, err, fail, out, refuse_options
 from .interruption import KEPT_MEASUREMENTS, explained_ctrl_c, parse_time_option
-from .options import Device, Json, ProfileName, VerdictFile, trust_option
+from .options import Device, Json, ProfileName, VerdictFile, refuse_folder, trust_option
 from .streams import print_json
 from .verdict_output import save_verdict
 
@@ -70,7 +70,11 @@ def bisect(
     ] = "",
     state: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="JSON lines of all measurements. Default: in .git."),
+        typer.Option(
+            metavar="FILE",
+            callback=refuse_folder,
+            help="JSON lines of all measurements. Default: in .git.",
+        ),
     ] = None,
     profile: ProfileName = None,
     device: Device = "auto",

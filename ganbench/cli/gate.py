@@ -26,7 +26,16 @@ from .gate_inputs import (
     train_in_store,
 )
 from .image_gate import images_verdict
-from .options import Device, ExecutorName, InceptionWeights, Json, ProfileName, VerdictFile, Workers
+from .options import (
+    Device,
+    ExecutorName,
+    InceptionWeights,
+    Json,
+    ProfileName,
+    VerdictFile,
+    Workers,
+    refuse_folder,
+)
 from .streams import print_json
 from .trainings import read_suite
 from .verdict_output import append_text, report_write_errors, save_verdict
@@ -55,10 +64,15 @@ def gate(
     trust: Trust = False,
     summary: Annotated[
         Path | None,
-        typer.Option(envvar=SUMMARY_VARIABLE, help="Append a Markdown table to this file."),
+        typer.Option(
+            envvar=SUMMARY_VARIABLE,
+            callback=refuse_folder,
+            help="Append a Markdown table to this file.",
+        ),
     ] = None,
     history: Annotated[
-        Path | None, typer.Option(help="Append the measured values to this file.")
+        Path | None,
+        typer.Option(callback=refuse_folder, help="Append the measured values to this file."),
     ] = None,
     inception_weights: InceptionWeights = None,
     as_json: Json = False,

@@ -8,7 +8,7 @@ import typer
 from ganbench.counts import count_of
 
 from .base import app, fail, out
-from .options import DEFAULT_RESULTS, Json, Results, SuiteArgument, Trust
+from .options import DEFAULT_RESULTS, Json, Results, SuiteArgument, Trust, refuse_folder
 from .select_cells import CELL_KEY_COLUMNS, require_sampler_store, select_rows_by_words
 from .stored_results import format_cell_name, read_frame, suite_folder
 from .streams import print_json
@@ -39,7 +39,10 @@ def make(
     ] = 500,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the choice of images.")] = 0,
     to: Annotated[
-        Path | None, typer.Option("--out", help="File of the page. Default: study/study.html.")
+        Path | None,
+        typer.Option(
+            "--out", callback=refuse_folder, help="File of the page. Default: study/study.html."
+        ),
     ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace another study of this suite.")

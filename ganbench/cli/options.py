@@ -30,6 +30,13 @@ SuiteArgument = Annotated[
 ]
 
 
+def refuse_folder(path: Path | None) -> Path | None:
+    """Raises BadParameter for a folder in place of an output file; an empty text is one too."""
+    if path is not None and path.is_dir():
+        raise typer.BadParameter(f"{path} is a folder: name a file in it")
+    return path
+
+
 def parse_folder(text: str | Path) -> Path:
     """Returns the path of a folder of results; raises BadParameter for an empty text."""
     if not str(text):
@@ -115,6 +122,11 @@ Instructions = Annotated[
     ),
 ]
 VerdictFile = Annotated[
-    Path | None, typer.Option("--verdict", help="Write the JSON of the verdict to this file.")
+    Path | None,
+    typer.Option(
+        "--verdict",
+        callback=refuse_folder,
+        help="Write the JSON of the verdict to this file.",
+    ),
 ]
 DEFAULT_RESULTS = Path("results")

@@ -15,7 +15,7 @@ from ganbench.files import temporary_folder
 
 from .base import app, err, fail, out
 from .interruption import parse_time_option
-from .options import BenchmarkWords, Device, Instructions, Json, VerdictFile
+from .options import BenchmarkWords, Device, Instructions, Json, VerdictFile, refuse_folder
 from .streams import print_json
 from .verdict_output import append_text, report_write_errors, save_verdict
 
@@ -48,14 +48,20 @@ def perf(
     device: Device = "auto",
     as_json: Json = False,
     into: Annotated[
-        Path | None, typer.Option("--out", help="JSON file of all measurements.")
+        Path | None,
+        typer.Option("--out", callback=refuse_folder, help="JSON file of all measurements."),
     ] = None,
     summary: Annotated[
         Path | None,
-        typer.Option(envvar="GITHUB_STEP_SUMMARY", help="Append a Markdown table to this file."),
+        typer.Option(
+            envvar="GITHUB_STEP_SUMMARY",
+            callback=refuse_folder,
+            help="Append a Markdown table to this file.",
+        ),
     ] = None,
     history: Annotated[
-        Path | None, typer.Option(help="Append the head's values to this file.")
+        Path | None,
+        typer.Option(callback=refuse_folder, help="Append the head's values to this file."),
     ] = None,
     verdict_file: VerdictFile = None,
 ) -> None:

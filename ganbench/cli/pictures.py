@@ -10,7 +10,7 @@ import typer
 from ganbench.counts import count_of
 
 from .base import app, fail, out
-from .options import DEFAULT_RESULTS, Json, Results, SuiteArgument, Trust
+from .options import DEFAULT_RESULTS, Json, Results, SuiteArgument, Trust, refuse_folder
 from .select_cells import (
     CellArgument,
     Checkpoint,
@@ -24,7 +24,10 @@ from .streams import print_json
 Seed = Annotated[
     int | None, typer.Option("--seed", help="Seed of the training. Default: the first finished.")
 ]
-Out = Annotated[Path | None, typer.Option("--out", help="PNG file. Default: beside its trial.")]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", callback=refuse_folder, help="PNG file. Default: beside its trial."),
+]
 
 # Draws a saved generator; returns the PNG and further entries of the answer.
 Draw = Callable[[Any], tuple[bytes, dict[str, Any]]]
