@@ -10,6 +10,9 @@ base=${1:?say which revision the change is compared with}
 suite=${2:-gate}
 export GITHUB_STEP_SUMMARY="${SUMMARY:-${GITHUB_STEP_SUMMARY:-/dev/null}}"
 
+if [ -n "${VERDICTS:-}" ]; then  # those of an earlier job are not of this change
+  rm -f "$VERDICTS/gate.json" "$VERDICTS/perf.json"
+fi
 ganbench gate "$suite" --device cpu ${VERDICTS:+--verdict "$VERDICTS/gate.json"} ${GATE_OPTIONS:-}
 quality=$?
 speed=0

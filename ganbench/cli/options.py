@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ganbench.files import read_json_or_none
 from ganbench.local_files import trust_local_files
 from ganbench.registry import shorten
 
@@ -35,6 +36,21 @@ def refuse_folder(path: Path | None) -> Path | None:
     if path is not None and path.is_dir():
         raise typer.BadParameter(f"{path} is a folder: name a file in it")
     return path
+
+
+def delete_old_verdict(path: Path | None) -> Path | None:
+    """Deletes the verdict of an earlier command, so that it is not read as this one's.
+
+    Another file stays until a verdict replaces it. Raises BadParameter for a folder.
+    """
+    refuse_folder(path)
+    if path is not None and path.is_file() and is_verdict(path):
+        path.unlink()
+    return path
+
+
+def is_verdict(path: Path) -> bool:
+    return (read_json_or_none(path) or {}).keys() >= {"command", "verdict", "code"}
 
 
 def parse_folder(text: str | Path) -> Path:
@@ -125,7 +141,8 @@ VerdictFile = Annotated[
     Path | None,
     typer.Option(
         "--verdict",
-        callback=refuse_folder,
+        callback=delete_old_verdict,
+        is_eager=True,  # before other options are refused
         help="Write the JSON of the verdict to this file.",
     ),
 ]

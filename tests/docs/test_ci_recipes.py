@@ -74,6 +74,14 @@ def test_verdicts_are_written_to_a_folder(program):
     assert perf.endswith("--base main --verdict my verdicts/perf.json")
 
 
+@pytest.mark.parametrize("performance", ["yes", "no"])
+def test_no_verdict_of_an_earlier_job_stays(program, performance):
+    for name in ("gate.json", "perf.json", "notes.json"):
+        (program / name).write_text("an earlier one")
+    recipe(program, "main", quality=2, VERDICTS=str(program), PERF=performance)
+    assert [path.name for path in program.glob("*.json")] == ["notes.json"]
+
+
 def test_without_a_base_nothing_runs(program):
     found = recipe(program)
     assert found.returncode == 2
