@@ -21,6 +21,10 @@ CODES = [  # of quality and performance, and of both
     (3, 2, 2),
     (0, 130, 130),
     (7, 0, 7),
+    (137, 3, 137),  # killed
+    (3, 127, 127),  # missing
+    (137, 1, 1),
+    (4, 2, 4),
 ]
 
 
