@@ -16,7 +16,7 @@ from .base import app, err, fail, out, refuse_options
 from .interruption import KEPT_MEASUREMENTS, explained_ctrl_c, parse_time_option
 from .options import Device, Json, ProfileName, VerdictFile, refuse_folder, trust_option
 from .streams import print_json
-from .verdict_output import save_verdict
+from .verdict_output import end_with_files, save_verdict
 
 Measure = tuple[Any, dict[str, Any]]  # a measurer, and the question for the state file
 STATE_FOLDER = "ganbench"  # in the folder of git
@@ -162,8 +162,7 @@ def print_answer(result: Any, context: list[Any], as_json: bool, verdict: Path |
         out.print(bisect_table(result, commits, journal, measurer))
         for line in sentences:
             out.print_line(line)
-    save_verdict(verdict, record)
-    raise typer.Exit(result.exit_code)
+    end_with_files(result.exit_code, partial(save_verdict, verdict, record))
 
 
 def require_choice(option: str, given: str, choices: tuple[str, ...]) -> None:

@@ -1,5 +1,6 @@
 """The command `check`: methods against closed forms, own parts against contracts."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from .base import app, out
 from .options import Json, Override, Trust, VerdictFile, refuse_long_names
 from .streams import print_json
 from .trainings import read_suite
-from .verdict_output import save_verdict
+from .verdict_output import end_with_files, save_verdict
 
 What = Annotated[
     str,
@@ -48,8 +49,7 @@ def check(
     else:
         for line in record.sentences:
             out.print_line(line)
-    save_verdict(verdict, record)
-    raise typer.Exit(record.code)
+    end_with_files(record.code, partial(save_verdict, verdict, record))
 
 
 def make_report(what: str, override: list[str] | None) -> Any:

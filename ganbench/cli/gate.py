@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,7 +39,7 @@ from .options import (
 )
 from .streams import print_json
 from .trainings import read_suite
-from .verdict_output import append_text, report_write_errors, save_verdict
+from .verdict_output import append_text, end_with_files, save_verdict
 
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"  # names the Markdown file that GitHub Actions shows
 
@@ -98,10 +99,13 @@ def gate(
             sets = ImageSets(names, real, lost, trust, device)
             verdict = images_verdict(sets, reference, path, extractor)
     answer = GateAnswer(verdict, reference, time.monotonic() - began)
-    answer.show(as_json, verdict_file)
-    with report_write_errors():
-        answer.append_files(summary, history)
-    raise typer.Exit(verdict.exit_code)
+    answer.show(as_json)
+    end_with_files(
+        verdict.exit_code,
+        partial(save_verdict, verdict_file, answer.record),
+        partial(answer.append_summary, summary),
+        partial(answer.append_history, history),
+    )
 
 
 def require_trainings(names: list[str], real: str | None, lost: int) -> None:
@@ -144,25 +148,30 @@ class GateAnswer:
     reference: Any
     seconds: float
 
-    def show(self, as_json: bool, verdict_file: Path | None) -> None:
-        """Prints the verdict, and writes its record to a file if one is named."""
+    @property
+    def record(self) -> Any:
         from ganbench.ci.quality.summary import gate_record
 
-        record = gate_record(self.verdict, self.reference, self.seconds)
+        return gate_record(self.verdict, self.reference, self.seconds)
+
+    def show(self, as_json: bool) -> None:
+        """Prints the verdict."""
         if as_json:
-            print_json(record.to_json())
+            print_json(self.record.to_json())
         else:
             print_gate_verdict(self.verdict, self.reference, self.seconds)
-        save_verdict(verdict_file, record)
 
-    def append_files(self, summary: Path | None, history: Path | None) -> None:
-        """Appends the Markdown table and the measured values to the files that are named."""
+    def append_summary(self, path: Path | None) -> None:
+        """Appends the Markdown table to a file, if one is given."""
         from ganbench.ci.quality.summary import gate_markdown
 
-        if summary:
-            append_text(summary, gate_markdown(self.verdict, self.reference))
-        if history and self.verdict.tests:
-            append_gate_history(history, self.verdict, self.reference)
+        if path:
+            append_text(path, gate_markdown(self.verdict, self.reference))
+
+    def append_history(self, path: Path | None) -> None:
+        """Appends the measured values to a file, if one is given."""
+        if path and self.verdict.tests:
+            append_gate_history(path, self.verdict, self.reference)
 
 
 def append_gate_history(path: Path, verdict: Any, reference: Any) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +18,7 @@ from .base import app, err, fail, out
 from .interruption import parse_time_option
 from .options import BenchmarkWords, Device, Instructions, Json, VerdictFile, refuse_folder
 from .streams import print_json
-from .verdict_output import append_text, report_write_errors, save_verdict
+from .verdict_output import append_text, end_with_files, save_verdict
 
 # Alternated on one core, pairs differ by a few percent, so that few pairs find a tenth.
 DEFAULT_PERF_MARGINS = {"cpu": 0.10, "cuda": 0.05}
@@ -72,7 +73,6 @@ def perf(
     from ganbench.ci.performance.process import count_concurrent_pairs
     from ganbench.ci.performance.rules import PerfRules
     from ganbench.ci.performance.summary import (
-        perf_markdown,
         perf_powers,
         perf_record,
         perf_sentences,
@@ -97,14 +97,13 @@ def perf(
     facts = {"title": title, "margin": rules.margin, **revisions}
     record = perf_record(report, verdict, sentences, chances, facts)
     print_perf_report(report, record, as_json)
-    save_verdict(verdict_file, record)
-    with report_write_errors():
-        write_perf_report(report, record, into)
-        if summary:
-            append_text(summary, perf_markdown(report, sentences, title))
-        if history is not None:
-            append_perf_history(report, history, chosen, revisions["head"])
-    raise typer.Exit(verdict.exit_code)
+    end_with_files(
+        verdict.exit_code,
+        partial(save_verdict, verdict_file, record),
+        partial(write_perf_report, report, record, into),
+        partial(append_perf_summary, report, summary, record),
+        partial(append_perf_history, report, history, chosen, revisions["head"]),
+    )
 
 
 def limit_of_counting(wanted: bool | None, device: str) -> tuple[float, str]:
@@ -217,7 +216,18 @@ def write_perf_report(report: Any, record: Any, path: Path | None) -> None:
         write_json(path, {**record.to_json(), "shared_noise": noises, "processes": processes})
 
 
-def append_perf_history(report: Any, path: Path, device: str, revision: str) -> None:
+def append_perf_summary(report: Any, path: Path | None, record: Any) -> None:
+    """Appends the Markdown table to a file, if one is given."""
+    from ganbench.ci.performance.summary import perf_markdown
+
+    if path is not None:
+        append_text(path, perf_markdown(report, record.sentences, record.title))
+
+
+def append_perf_history(report: Any, path: Path | None, device: str, revision: str) -> None:
+    """Appends the values of the head to a file, if one is given."""
+    if path is None:
+        return
     from ganbench.ci.history.records import MeasuredAt, append_records
     from ganbench.ci.machine import describe_machine
     from ganbench.ci.performance.summary import perf_history_entries

@@ -21,6 +21,7 @@ from typing import Any, Self, TypeVar
 
 from ganbench.ci.git import commit_time
 from ganbench.ci.machine import describe_software
+from ganbench.files import naming_file
 
 HISTORY_SCHEMA = 1
 ENTRY_DIRECTIONS = ("lower", "higher")  # the better direction
@@ -139,7 +140,7 @@ def append_lines(path: Path, lines: list[dict[str, Any]]) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     content = b"".join(json.dumps(each, allow_nan=False).encode() + b"\n" for each in lines)
-    with open(path, "ab", buffering=0) as file:
+    with naming_file(path), open(path, "ab", buffering=0) as file:
         content = b"\n" * has_torn_end(path) + content
         while content:  # a full disk or a signal can cut a write short
             content = content[file.write(content) :]

@@ -9,6 +9,7 @@ from verdict_schema import read_verdict
 from ganbench.analysis.verdicts import CommandVerdict
 from ganbench.ci.quality.baseline import read_baseline_file
 from ganbench.ci.quality.image_sets import is_collapsed
+from ganbench.cli.base import FAILED
 from ganbench.data import DATA
 from ganbench.evaluation.result import Evaluation, EvaluationProtocol
 
@@ -327,9 +328,18 @@ def test_baseline_names_the_features(gated_images):
     assert old.features() == "digits' classifier"
 
 
-def test_unwritable_summary_keeps_the_verdict(gated_images):
+def test_pass_with_an_unwritable_file_exits_4(gated_images):
     result = run_program(
-        gated_images, f"gate {GOOD_IMAGES} {REFERENCE_OPTIONS} --summary nowhere/summary.md"
+        gated_images,
+        f"gate {GOOD_IMAGES} {REFERENCE_OPTIONS} --summary nowhere/summary.md --verdict v.json",
     )
-    assert result.exit_code == CommandVerdict.PASSED.exit_code
+    assert result.exit_code == FAILED, result.output
+    assert "nowhere/summary.md: no such file" in result.stderr
+    assert read_verdict((gated_images / "v.json").read_text())["verdict"] == "passed"
+
+
+def test_unwritable_file_keeps_a_verdict_that_cannot_decide(gated_images):
+    line = f"gate good8.npy {REFERENCE_OPTIONS} --summary nowhere/summary.md"
+    result = run_program(gated_images, line)
+    assert result.exit_code == CommandVerdict.CANNOT_DECIDE.exit_code
     assert "nowhere" in result.stderr

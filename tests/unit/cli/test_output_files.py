@@ -1,9 +1,16 @@
 """Files that commands write for CI: refused before measuring, never stale, never missed."""
 
+from functools import partial
+from pathlib import Path
+
 import pytest
+import typer
 from typer.testing import CliRunner
 
+from ganbench.ci.history.records import append_lines
 from ganbench.cli import app
+from ganbench.cli.base import FAILED
+from ganbench.cli.verdict_output import append_text, end_with_files
 
 
 def run(folder, *words):
@@ -48,3 +55,19 @@ def test_failed_command_leaves_other_files(tmp_path, text):
     (tmp_path / "mine.txt").write_text(text)
     assert run(tmp_path, "check", "none.toml", "--verdict", "mine.txt").exit_code == 2
     assert (tmp_path / "mine.txt").read_text() == text
+
+
+@pytest.mark.parametrize(("code", "end"), [(0, FAILED), (1, 1), (3, 3)])
+def test_unwritten_file_ends_a_pass_with_4(tmp_path, capsys, code, end):
+    full = partial(append_text, Path("/dev/full"), "a verdict")
+    with pytest.raises(typer.Exit) as ended:
+        end_with_files(code, full, partial(append_text, tmp_path / "next", "a verdict"))
+    assert ended.value.exit_code == end
+    assert "/dev/full: the disk is full" in capsys.readouterr().err
+    assert (tmp_path / "next").read_text() == "a verdict"
+
+
+def test_full_disk_of_a_history_is_named(monkeypatch):
+    monkeypatch.setattr("ganbench.ci.history.records.has_torn_end", lambda path: False)
+    with pytest.raises(OSError, match="/dev/full"):
+        append_lines(Path("/dev/full"), [{"schema": 1}])
