@@ -55,7 +55,12 @@ def git_output(folder: Path, *arguments: str) -> str:
     """Returns the output of git, or an empty text if it fails."""
     try:
         result = subprocess.run(
-            ["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=30
+            ["git", *arguments],
+            cwd=folder,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=30,
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
@@ -64,7 +69,13 @@ def git_output(folder: Path, *arguments: str) -> str:
 
 def run_git(*arguments: str, here: Path) -> subprocess.CompletedProcess[str]:
     try:
-        return subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True)
+        return subprocess.run(
+            ["git", *arguments],
+            cwd=here,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",  # messages of commits may have another encoding
+        )
     except FileNotFoundError as error:
         if not here.is_dir():
             raise UnknownRevision(f"there is no folder {here}") from error
