@@ -389,6 +389,11 @@ def describe_missing_proof(separation: Separation | None) -> str:
     if separation is None:
         return "The budget ended before good and bad were compared: raise --measurements."
     good, bad = separation.counts
+    if separation.is_reversed:
+        return (
+            f"Bad is better than good after {good} and {bad} values: check which revision has the fault, "
+            "and for a --command its --better."
+        )
     return (
         f"Bad is not proven to be worse than good after {good} and {bad} values (p = "
         f"{separation.p:.2g}, needed {separation.level:.2g}): raise --measurements."

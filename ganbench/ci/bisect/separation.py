@@ -28,6 +28,11 @@ class Separation:
     def is_proven(self) -> bool:
         return self.p <= self.level
 
+    @property
+    def is_reversed(self) -> bool:
+        """Whether bad is proven to be better than good."""
+        return 1 - self.p <= self.level
+
 
 def separation_of(good: Sequence[float], bad: Sequence[float], error: float) -> Separation:
     """Tests whether bad values are higher; both sides need MIN_VALUES_PER_SIDE values.

@@ -233,6 +233,8 @@ def test_equal_revisions_cannot_be_decided():
 def test_better_revision_is_no_culprit():
     result = search(SimulatedMeasurer([5.0, 5.0, 1.0], noise=0.1), 3, measurements=40)
     assert result.verdict == "cannot decide"
+    assert "Bad is better than good" in result.reasons[0]
+    assert "raise --measurements" not in result.reasons[0]
 
 
 def test_one_commit_needs_no_search():
@@ -515,6 +517,19 @@ def test_command_names_the_culprit(repository, ganbench, monkeypatch):
     assert again["measurements"] == answer["measurements"]  # nothing is measured twice
 
 
+def test_message_in_another_encoding_is_no_error(repository, ganbench, monkeypatch):
+    (repository / "score").write_text("9")
+    (repository / "message").write_bytes("Größer".encode("latin-1"))
+    git(repository, "add", "score")
+    git(repository, "commit", "--quiet", "--file=message")
+    git(repository, "config", "i18n.logOutputEncoding", "latin-1")
+    monkeypatch.chdir(repository)
+    options = ("--good", "main~1", "--command", "cat score", "--json")
+    code, output, errors = ganbench("bisect", *options)
+    assert code == 0, errors
+    assert read_verdict(output)["culprit"]["subject"].startswith("Gr")
+
+
 def test_table_shows_probabilities(repository, ganbench, monkeypatch):
     monkeypatch.chdir(repository)
     options = ("--good", "first", "--command", "cat score", "--measurements", "200")
@@ -533,7 +548,8 @@ def test_higher_can_be_better(repository, ganbench, monkeypatch):
     assert (code, read_verdict(output)["culprit"]["subject"]) == (0, "Change 7")
     code, output, _ = ganbench("bisect", "--good", "first", *command, "--measurements", "12")
     assert code == 3
-    assert "not proven to be worse" in output
+    assert "Bad is better than good after 3 and 3 values" in output
+    assert "--better" in output
 
 
 def test_exit_code_125_skips(repository, ganbench, monkeypatch):
