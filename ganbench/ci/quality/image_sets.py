@@ -1,6 +1,8 @@
 """Gates for any GAN, from the generated images of each training (see `ganbench eval`)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from itertools import combinations
@@ -9,6 +11,7 @@ from typing import Any
 
 from ganbench.counts import count_of
 from ganbench.data.image_decoding import Unreadable
+from ganbench.data.image_files import SKIP_FLAG
 from ganbench.evaluation.evaluate import evaluate, metric_labels_of
 from ganbench.evaluation.extractors import EXTRACTORS
 from ganbench.evaluation.inputs.image_folder import FolderSource
@@ -98,13 +101,33 @@ def evaluate_image_sets(
     evaluations: list[Evaluation] = []
     for number, fake in enumerate(fakes, 1):
         numbered = show and partial(show_numbered, show, f"{number}/{len(fakes)}")
-        evaluations.append(evaluate(fake, real, show=numbered, **settings))
+        with explaining_broken_images():
+            evaluations.append(evaluate(fake, real, show=numbered, **settings))
         for other in evaluations[:-1]:
             if has_same_values(evaluations[-1], other) and not (
                 collapse_allowed and is_collapsed(other) and is_collapsed(evaluations[-1])
             ):
                 raise SpecError(f"{fake} and {other.fake} are the same images: one training each")
     return evaluations
+
+
+@contextmanager
+def explaining_broken_images() -> Iterator[None]:
+    """Gives the remedy of gates and baselines for images that cannot be read."""
+    try:
+        yield
+    except Unreadable as error:
+        if SKIP_FLAG not in str(error):
+            raise
+        raise Unreadable(without_skip_flag(str(error))) from error
+
+
+def without_skip_flag(text: str) -> str:
+    """Replaces the remedy of `eval`: gates compare equal counts, so they skip no image."""
+    text = re.sub(
+        rf"\. {SKIP_FLAG} leaves (it|them) out", r". No gate skips images: replace \1", text
+    )
+    return text.replace(f", or skip such files with {SKIP_FLAG}", "")
 
 
 def show_numbered(show: Show, prefix: str, phase: str, done: int, total: int) -> None:
@@ -129,7 +152,8 @@ def source_fault(text: str, key: str, remedy: str) -> str:
             source = FolderSource(text)
             check_count(source, len(source))
     except Unreadable as error:
-        return f"{key}: {error}{'' if str(error).endswith('?') else '.'} {remedy}"
+        fault = without_skip_flag(str(error))
+        return f"{key}: {fault}{'' if fault.endswith('?') else '.'} {remedy}"
     return ""
 
 

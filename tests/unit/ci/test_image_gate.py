@@ -290,6 +290,18 @@ def write_images(folder, count):
         Image.new("L", (8, 8), number).save(folder / f"{number}.png")
 
 
+@pytest.mark.parametrize("broken", ["1.png", "new.heic"])
+def test_broken_images_have_no_remedy_that_gates_lack(gated_images, tmp_path, broken):
+    write_images(tmp_path / "fakes", 12)
+    (tmp_path / "fakes" / broken).write_bytes(b"no image")
+    line = f"gate {tmp_path / 'fakes'} good8.npy good9.npy {REFERENCE_OPTIONS}"
+    result = run_program(gated_images, line)
+    assert result.exit_code == 2, result.output
+    assert broken in result.stderr
+    assert "--skip-unreadable" not in result.stderr
+    assert "No gate skips images: replace it" in result.stderr or "convert to PNG" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("line", "code", "sentence"),
     [
