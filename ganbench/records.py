@@ -69,5 +69,6 @@ def format_misfits(error: ValidationError, most: int = 1) -> list[str]:
     texts = []
     for each in error.errors(include_url=False)[:most]:
         text = "is missing" if each["type"] == "missing" else each["msg"]
+        text = text.removeprefix("Value error, ")  # pydantic puts it before our own sentences
         texts.append(": ".join(filter(None, [".".join(map(str, each["loc"])), text])))
     return texts

@@ -34,6 +34,9 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Margin = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Kind = Literal["suite", "images"]
 IMAGES_CELL = "images"  # the one cell of a baseline of images
+RESTORE_BASELINE = (
+    "Restore the file from git, or delete it and make it again with `ganbench baseline make`"
+)
 BASELINE_SCHEMA = 1  # the newest that this program reads
 POSSIBLE_VALUES = {  # by the scale of a metric
     "log": (0.0, math.inf),
@@ -302,7 +305,7 @@ def read_baseline_file(path: Path) -> Baseline:
     except ValidationError as error:
         refuse_newer_baseline(path, error)
         lines = [f"{path}: {misfit}" for misfit in format_misfits(error, most=5)]
-        raise SpecError("\n".join(lines)) from None
+        raise SpecError("\n".join([*lines, RESTORE_BASELINE])) from None
 
 
 def refuse_newer_baseline(path: Path, error: ValidationError) -> None:

@@ -222,6 +222,13 @@ def test_malformed_baseline_file_is_refused(tmp_path_factory, content):
         read_baseline_file(path)
 
 
+@pytest.mark.parametrize("content", ["", '{"schema": 1, ', "[]", '{"schema": 0}'])
+def test_damaged_baseline_file_has_a_remedy(tmp_path, content):
+    (tmp_path / "b.json").write_text(content)
+    with pytest.raises(SpecError, match="Restore the file from git, or delete it and make it"):
+        read_baseline_file(tmp_path / "b.json")
+
+
 INCONSISTENT_FIELDS = {
     "no seeds": ("seeds", []),
     "no floors": ("floors", {}),
@@ -268,7 +275,7 @@ def test_baseline_needs_one_value_per_seed(gate_folder, tmp_path):
     content = json.loads((gate_folder / "b.json").read_text())
     next(iter(content["cells"].values()))["values"]["fid"].pop()
     (tmp_path / "b.json").write_text(json.dumps(content))
-    with pytest.raises(SpecError, match="one value per seed"):
+    with pytest.raises(SpecError, match=r"b\.json: [^V].* does not have one value per seed"):
         read_baseline_file(tmp_path / "b.json")
 
 
