@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ganbench.evaluation.evaluator import evaluator_for
 from ganbench.experiments.executors.base import Executor, Job, JobStatus, OnProgress, TrialLimits
 from ganbench.experiments.monitoring.trial_progress import TrialProgress
 from ganbench.experiments.monitoring.watch import announce_run
@@ -144,9 +145,15 @@ def pending_jobs(
     """Returns the unfinished jobs, and the number of finished trials."""
     jobs = [Job(trial, tuple(metrics), store.root, protocol) for trial in trials]
     left = [job for job in jobs if not is_finished(job.trial, job.folder, job.metrics, protocol)]
-    return list(map(JobStatus, left)), len(trials) - len(left)
+    return list(map(make_status, left)), len(trials) - len(left)
 
 
 def make_statuses(trials: Iterable[Trial], suite: Suite, store: Store) -> list[JobStatus]:
     metrics = tuple(suite.metrics)
-    return [JobStatus(Job(trial, metrics, store.root, suite.protocol)) for trial in trials]
+    return [make_status(Job(trial, metrics, store.root, suite.protocol)) for trial in trials]
+
+
+def make_status(job: Job) -> JobStatus:
+    """Returns the status of a job of this run, with the protocol whose values trackers log."""
+    evaluator = evaluator_for(job.trial.data, job.trial.device, job.protocol)
+    return JobStatus(job, protocol=evaluator.protocol.id)

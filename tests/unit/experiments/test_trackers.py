@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from ganbench.experiments.executors import EXECUTORS
 from ganbench.experiments.monitoring.tracking import (
     TrackerGroup,
     finite_event_numbers,
@@ -12,7 +13,10 @@ from ganbench.experiments.monitoring.tracking import (
 )
 from ganbench.experiments.monitoring.trial_progress import TrialProgress
 from ganbench.experiments.monitoring.watch import RunMonitor
+from ganbench.experiments.runner import RunRequest, prepare_run
+from ganbench.experiments.select_trials import TrialSelection
 from ganbench.experiments.store import Store
+from ganbench.experiments.suite_loader import load_suite
 from ganbench.experiments.trackers import TRACKERS
 from ganbench.experiments.trackers.base import (
     TrackedTrial,
@@ -241,6 +245,17 @@ def test_missing_package_error_names_pip_command():
         TrackerUnavailable, match=r"nonesuch is not installed: pip install .*'mlflow-skinny>=3'"
     ):
         import_tracker_package("nonesuch", "mlflow")
+
+
+def test_run_logs_final_values(small_run, tmp_path):
+    suite, tracker = load_suite(small_run.parent / "small.toml"), RecordingTracker()
+    first = TrialSelection(words="ring", limit=1)
+    prepared = prepare_run(RunRequest(suite, "cpu", "cpu", tmp_path, selection=first))
+    with TrackerGroup({"diary": tracker}, pytest.fail) as tracking:
+        prepared.execute(EXECUTORS.make("inline"), lambda trials, _: tracking.update(trials))
+    (end,) = [call for call in tracker.calls if call[0] == "end"]
+    assert end[2] == "done"
+    assert end[3].keys() >= {"fid", "modes"}
 
 
 # Commands
