@@ -1,23 +1,27 @@
 """Monitors the run of a suite from another process, by reading only its store.
 
 A run records its start and its end in `runs.jsonl` of its suite's folder. A killed run records no end.
-On the same machine, it is over when its process is gone. On another machine, it is over when its
-trials have written no event for a while. A trial runs while a process holds its lease.
+On the same system, it is over when its process is gone. On another machine, it is over when its
+trials have written no event for a while. So is a run of an older version, which recorded a process number
+alone: another process may have the number now. A trial runs while a process holds its lease.
 """
 
-import os
-import platform
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ganbench.experiments.lease import read_holder
+from ganbench.experiments.lease import (
+    describe_this_process,
+    is_alive,
+    is_of_this_system,
+    read_holder,
+)
 from ganbench.experiments.outcomes import read_plan_status
 from ganbench.experiments.plan_names import TRAINED_OUTCOMES
 from ganbench.experiments.store import Store, TrialFolder, read_plan
-from ganbench.files import append_json_line, has_process, read_events
+from ganbench.files import append_json_line, read_events
 
 from .trial_progress import TrialProgress, format_trial_label
 
@@ -29,7 +33,7 @@ MAX_QUIET_SECONDS = (
 @contextmanager
 def announce_run(folder: Path, trials: int) -> Iterator[None]:
     """Records the start and the end of this process's run in `runs.jsonl`."""
-    run = {"process": os.getpid(), "machine": platform.node(), "run": time.time_ns()}
+    run = {**describe_this_process(), "run": time.time_ns()}
     append_json_line(folder / "runs.jsonl", **run, trials=trials)
     try:
         yield
@@ -88,11 +92,12 @@ class RunMonitor:
         runs: dict[int, dict[str, Any]] = {}
         for event in read_events(self.folder / "runs.jsonl"):
             runs[event.get("run", 0)] = event
-        return not any(self.is_alive(run) for run in runs.values() if "ended" not in run)
+        return not any(self.is_run_alive(run) for run in runs.values() if "ended" not in run)
 
-    def is_alive(self, run: Mapping[str, Any]) -> bool:
-        if run.get("machine") == platform.node():
-            return has_process(run.get("process", 0))
+    def is_run_alive(self, run: Mapping[str, Any]) -> bool:
+        owner = {key: run.get(key, 0) for key in describe_this_process()}
+        if is_of_this_system(owner):
+            return is_alive(owner)
         event_times = [
             attempt_time(trial_progress)
             for trial_progress in self.trials

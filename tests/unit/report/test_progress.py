@@ -30,7 +30,7 @@ from ganbench.cli.progress import (
 from ganbench.experiments.executors.inline import Inline
 from ganbench.experiments.lease import EXPIRY_SECONDS, describe_this_process
 from ganbench.experiments.monitoring.trial_progress import TrialProgress, format_trial_label
-from ganbench.experiments.monitoring.watch import RunMonitor, announce_run
+from ganbench.experiments.monitoring.watch import MAX_QUIET_SECONDS, RunMonitor, announce_run
 from ganbench.experiments.runner import RunRequest, prepare_run
 from ganbench.experiments.store import Store
 from ganbench.experiments.suite_loader import load_suite
@@ -396,12 +396,26 @@ def test_run_is_over_without_its_process(folder):
             pass
         assert not RunMonitor(folder).is_over()  # one of two has ended
     assert RunMonitor(folder).is_over()
-    append_json_line(
-        folder / "runs.jsonl", process=ended_process_id(), machine=platform.node(), run=1
-    )
+    dead = describe_this_process() | {"process": ended_process_id()}
+    append_json_line(folder / "runs.jsonl", **dead, run=1)
     assert RunMonitor(folder).is_over()
     append_json_line(folder / "runs.jsonl", process=1, machine="elsewhere", run=2)
     assert not RunMonitor(folder).is_over()
+
+
+def test_dead_run_is_over_though_its_process_number_is_in_use(folder):
+    reused = describe_this_process() | {"started": "1"}
+    append_json_line(folder / "runs.jsonl", **reused, run=1)
+    assert RunMonitor(folder).is_over()
+
+
+def test_run_of_an_older_version_is_over_when_it_is_quiet(folder):
+    old = {"process": os.getpid(), "machine": platform.node(), "run": 1}
+    journal = folder / "runs.jsonl"
+    journal.write_text(json.dumps(old | {"time": time.time()}) + "\n")
+    assert not RunMonitor(folder).is_over()
+    journal.write_text(json.dumps(old | {"time": time.time() - 2 * MAX_QUIET_SECONDS}) + "\n")
+    assert RunMonitor(folder).is_over()
 
 
 def test_failed_run_is_over(folder):
