@@ -3,6 +3,7 @@
 import errno
 import io
 import json
+import os
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -15,7 +16,7 @@ from helpers import result_record
 from ganbench import __version__, cli
 from ganbench.analysis.rows import collect_rows, save_rows
 from ganbench.cli import app
-from ganbench.cli.base import COMMAND_SECTIONS, describe_file_error
+from ganbench.cli.base import COMMAND_SECTIONS, INTERNAL, describe_file_error
 from ganbench.cli.show import format_metric_line
 from ganbench.experiments import time_estimate
 from ganbench.experiments.plan import plan_record, plan_trials
@@ -86,6 +87,20 @@ def test_program_prints_version_and_commands():
     completed = subprocess.run([PROGRAM, "--help"], capture_output=True, text=True, check=True)
     for command in ("run", "plan", "status", "report", "list", "show", "download", "doctor"):
         assert f"\n  {command} " in completed.stdout.replace("│ ", "  ")
+
+
+def test_broken_package_is_no_regression(tmp_path):
+    (tmp_path / "typer.py").write_text("nonsense")
+    paths = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    completed = subprocess.run(
+        [sys.executable, "-m", "ganbench", "--version"],
+        env=os.environ | paths,
+        capture_output=True,
+        text=True,
+    )
+    assert completed.returncode == INTERNAL
+    assert completed.stderr.startswith("ganbench cannot start: NameError: name 'nonsense'")
+    assert "Traceback" not in completed.stderr
 
 
 @pytest.mark.parametrize(
