@@ -41,9 +41,11 @@ def refuse_folder(path: Path | None) -> Path | None:
 def delete_old_verdict(path: Path | None) -> Path | None:
     """Deletes the verdict of an earlier command, so that it is not read as this one's.
 
-    Another file stays until a verdict replaces it. Raises BadParameter for a folder.
+    Another file stays until a verdict replaces it. Raises BadParameter for a folder or a device.
     """
     refuse_folder(path)
+    if path is not None and path.exists() and not path.is_file():  # /dev/null would be replaced
+        raise typer.BadParameter(f"{path} is no plain file: name another")
     if path is not None and path.is_file() and is_verdict(path):
         path.unlink()
     return path

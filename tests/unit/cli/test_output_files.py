@@ -1,5 +1,6 @@
 """Files that commands write for CI: refused before measuring, never stale, never missed."""
 
+import os
 from functools import partial
 from pathlib import Path
 
@@ -71,3 +72,11 @@ def test_full_disk_of_a_history_is_named(monkeypatch):
     monkeypatch.setattr("ganbench.ci.history.records.has_torn_end", lambda path: False)
     with pytest.raises(OSError, match="/dev/full"):
         append_lines(Path("/dev/full"), [{"schema": 1}])
+
+
+@pytest.mark.parametrize("words", [["gate", "mine"], ["check", "smoke"]])
+def test_verdict_replaces_no_device(tmp_path, words):
+    os.mkfifo(tmp_path / "pipe")
+    result = run(tmp_path, *words, "--verdict", "pipe")
+    assert result.exit_code == 2, result.output
+    assert "pipe is no plain file" in result.stderr
