@@ -5,7 +5,6 @@ A new baseline keeps the means of its predecessors, so that a slow drift over ba
 """
 
 import json
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from ganbench.ci.git import current_revision
 from ganbench.ci.machine import describe_machine
 from ganbench.evaluation.metric_names import name_with_features
 from ganbench.evaluation.metrics import METRICS
+from ganbench.evaluation.metrics.possible_values import POSSIBLE_VALUES
 from ganbench.experiments.provenance import versions
 from ganbench.files import write_bytes
 from ganbench.records import format_misfits, require_known_schema
@@ -38,11 +38,6 @@ RESTORE_BASELINE = (
     "Restore the file from git, or delete it and make it again with `ganbench baseline make`"
 )
 BASELINE_SCHEMA = 1  # the newest that this program reads
-POSSIBLE_VALUES = {  # by the scale of a metric
-    "log": (0.0, math.inf),
-    "logit": (0.0, 1.0),
-    "none": (-math.inf, math.inf),
-}
 
 
 class StrictRecord(BaseModel):

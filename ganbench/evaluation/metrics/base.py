@@ -18,6 +18,7 @@ from ganbench.renamed import METRIC_HOOKS
 
 from .feature_set import FeatureSet
 from .pairwise import PairwiseStatistic, compute_pairwise
+from .possible_values import describe_impossible
 
 Direction = Literal["lower", "higher"]  # the better direction
 Transform = Literal["log", "logit", "none"]  # the scale of means and differences
@@ -116,6 +117,12 @@ class PairwiseStatistics:
     fakes: tuple[PairwiseStatistic, ...] = ()
     reals: tuple[PairwiseStatistic, ...] = ()
     pairs: tuple[PairwiseStatistic, ...] = ()
+
+
+def require_possible(label: str, metric: Metric, measured: Measurement) -> None:
+    """Raises MetricNotApplicable for a value that the metric's transform cannot scale."""
+    if reason := describe_impossible(measured.value, metric.transform):
+        raise MetricNotApplicable(f"metric {label}: {reason}")
 
 
 def compute_pairwise_statistics(

@@ -9,8 +9,10 @@ from ganbench.evaluation.extractors import EXTRACTORS
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.metrics.base import (
     Measurement,
+    Metric,
     MetricNotApplicable,
     compute_pairwise_statistics,
+    require_possible,
 )
 from ganbench.evaluation.metrics.feature_set import FeatureSet
 from ganbench.renamed import PROTOCOL_HOOKS
@@ -54,9 +56,11 @@ class MeasurementRules(RenamedHooks):
     def measure_metric(self, metric: str, fake: FeatureSet, real: FeatureSet) -> Measurement:
         """Returns a metric's measurement of fakes against reals.
 
-        Raises MetricNotApplicable if the metric has no value for these samples.
+        Raises MetricNotApplicable if the metric has no value for these samples, or an impossible one.
         """
-        measured: Measurement = METRICS.make(metric)(fake, real)
+        part: Metric = METRICS.make(metric)
+        measured = part(fake, real)
+        require_possible(metric, part, measured)
         return measured
 
     def measure_or_reason(

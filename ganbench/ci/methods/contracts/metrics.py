@@ -9,10 +9,10 @@ from torch import Tensor
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.metrics.base import Metric, MetricNotApplicable
 from ganbench.evaluation.metrics.feature_set import FeatureSet
+from ganbench.evaluation.metrics.possible_values import POSSIBLE_VALUES, describe_impossible
 
 COUNT, WIDTH, CLASSES = 60, 4, 5
 WORSE = {"lower": 1, "higher": -1}
-DOMAINS = {"log": (0.0, math.inf), "logit": (0.0, 1.0), "none": (-math.inf, math.inf)}
 
 
 def make_side(
@@ -68,15 +68,12 @@ def check_metric(text: str) -> Iterator[str]:
 
 
 def domain_faults(metric: Metric, values: list[float | None]) -> Iterator[str]:
-    if metric.direction not in WORSE or metric.transform not in DOMAINS:
-        yield f"direction is lower or higher, and transform is one of {', '.join(DOMAINS)}"
+    if metric.direction not in WORSE or metric.transform not in POSSIBLE_VALUES:
+        yield f"direction is lower or higher, and transform is one of {', '.join(POSSIBLE_VALUES)}"
         return
-    least, most = DOMAINS[metric.transform]
     for value in (v for v in values if v is not None):
-        if not math.isfinite(value):
-            yield f"a value is {value}: raise MetricNotApplicable with the reason"
-        elif not least <= value <= most:
-            yield f"a value is {value:.4g}, which its transform {metric.transform!r} cannot scale"
+        if reason := describe_impossible(value, metric.transform):
+            yield reason
 
 
 def purity_faults(metric: Metric, value: float) -> Iterator[str]:
