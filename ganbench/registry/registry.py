@@ -24,7 +24,7 @@ from .part_errors import (
     plugin_parts,
 )
 from .part_sources import find_module, parse_module, read_about, read_signature
-from .settings import coerce_setting, is_setting_type, settings_of
+from .settings import coerce_setting, is_setting_type, require_declared_choices, settings_of
 from .specs import Spec, SpecError, parse_spec, shorten, suggest
 
 
@@ -58,6 +58,16 @@ class Registry:
         return former | entry_points_of(self.group) | own
 
     def load(self, name: str) -> Any:
+        """Imports and returns the class of a name.
+
+        Raises SpecError for an unknown name, or for a foreign class with a wrong declaration.
+        """
+        loaded = self.import_class(name)
+        if name not in self.entries and (base := self.base_class()):
+            require_declared_choices(loaded, base, f"{self.kind} {name}")
+        return loaded
+
+    def import_class(self, name: str) -> Any:
         """Imports and returns the class of a name; raises SpecError for an unknown name."""
         modules = self.modules()
         if is_local(name):

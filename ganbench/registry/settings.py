@@ -4,7 +4,7 @@ import inspect
 from dataclasses import fields, is_dataclass
 from functools import cache
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 from .specs import SpecError, Value, format_literal, suggest
 
@@ -32,6 +32,26 @@ def _declared_settings(part: Any, init: Any) -> dict[str, tuple[Any, Any]]:
     return {
         p.name: (hints.get(p.name, Any), p.default) for p in named if p.name not in given_by_program
     }
+
+
+@cache
+def declared_choices(base: type) -> dict[str, tuple[str, ...]]:
+    """Returns the class attributes of a base class that are one of a few texts, with these."""
+    hints = {
+        name: get_args(hint)[0]
+        for name, hint in inspect.get_annotations(base).items()
+        if get_origin(hint) is ClassVar
+    }
+    return {name: get_args(hint) for name, hint in hints.items() if get_origin(hint) is Literal}
+
+
+def require_declared_choices(part: type, base: type, label: str) -> None:
+    """Raises SpecError if a class attribute of a part is none of its texts; passes properties."""
+    for name, choices in declared_choices(base).items():
+        value = getattr(part, name, choices[0])
+        if value not in choices and not isinstance(value, property):
+            others, last = ", ".join(map(repr, choices[:-1])), choices[-1]
+            raise SpecError(f"{label}: {name} must be {others} or {last!r}, not {value!r}")
 
 
 def is_setting_type(wanted: Any) -> bool:

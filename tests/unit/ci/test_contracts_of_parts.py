@@ -185,7 +185,7 @@ METRIC = """
         ("lower", "none", "float(off + torch.rand(()))", "a second measurement differs"),
         ("lower", "none", "float(fake.features.mul_(2).sum() + off)", "it changes the features"),
         ("lower", "none", "float('nan')", "raise MetricNotApplicable with the reason"),
-        ("down", "none", "float(off)", "direction is lower or higher"),
+        ("down", "none", "float(off)", "direction must be 'lower' or 'higher', not 'down'"),
     ],
 )
 def test_broken_metric_is_explained(check_source, direction, transform, value, sentence):

@@ -9,6 +9,7 @@ from ganbench.evaluation.metrics.base import Measurement
 from ganbench.evaluation.metrics.feature_set import FeatureSet
 from ganbench.evaluation.protocols.base import MeasurementRules
 from ganbench.local_files import forget_local_files, resolve_beside, trust_local_files
+from ganbench.registry import SpecError
 
 METRIC = """
     import torch
@@ -63,3 +64,15 @@ def test_impossible_value_has_a_reason(measure, transform, value):
 )
 def test_values_at_the_ends_of_a_scale_are_possible(measure, transform, value):
     assert measure(f"Measurement({value!r})", transform) == Measurement(value)
+
+
+@pytest.mark.parametrize(
+    ("declaration", "sentence"),
+    [
+        ({"direction": "down"}, "direction must be 'lower' or 'higher', not 'down'"),
+        ({"transform": "sqrt"}, "transform must be 'log', 'logit' or 'none', not 'sqrt'"),
+    ],
+)
+def test_wrong_declaration_is_refused_at_once(measure, declaration, sentence):
+    with pytest.raises(SpecError, match=f"^metric mine.py:Mine: {sentence}$"):
+        measure("Measurement(0.5)", **declaration)
