@@ -5,6 +5,7 @@ A metric is a pure function of the features that an extractor computed for fakes
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -14,6 +15,7 @@ from ganbench.data.base import Mixture
 from ganbench.data.modality import CLIPS, IMAGES, POINTS, modality_of
 from ganbench.deprecation import RenamedHooks
 from ganbench.errors import GanbenchError
+from ganbench.registry import PluginError, find_local_part, shorten
 from ganbench.renamed import METRIC_HOOKS
 
 from .feature_set import FeatureSet
@@ -77,10 +79,13 @@ class Metric(RenamedHooks):
     def __call__(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         """Returns the measurement of fakes against reals.
 
-        Raises MetricNotApplicable if the metric has no value for these samples.
+        Raises MetricNotApplicable if the metric has no value for these samples, and PluginError if
+        `compute` returns anything other than a Measurement of Python numbers.
         """
         self.check_applicable(fake, real)
-        return self.compute(fake, real)
+        measured = self.compute(fake, real)
+        require_measurement(type(self), measured)
+        return measured
 
     def check_applicable(self, fake: FeatureSet, real: FeatureSet) -> None:
         """Raises MetricNotApplicable if the metric has no value for these samples."""
@@ -119,9 +124,31 @@ class PairwiseStatistics:
     pairs: tuple[PairwiseStatistic, ...] = ()
 
 
+def require_measurement(part: type[Metric], measured: object) -> None:
+    """Raises PluginError for anything other than a Measurement of Python numbers."""
+    if isinstance(measured, Measurement):
+        error = measured.standard_error
+        if is_number(measured.value) and (error is None or is_number(error)):
+            return
+    local = find_local_part(part.__module__)
+    raise PluginError(
+        f"metric {local.label if local else part.__module__}:{part.__name__}: compute returned "
+        f"{shorten(repr(measured))}, expected a Measurement of Python numbers: write "
+        "Measurement(float(value))"
+    )
+
+
+def is_number(value: object) -> bool:
+    """Returns whether JSON can hold a value as a number; it cannot hold tensors."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def require_possible(label: str, metric: Metric, measured: Measurement) -> None:
-    """Raises MetricNotApplicable for a value that the metric's transform cannot scale."""
-    if reason := describe_impossible(measured.value, metric.transform):
+    """Raises MetricNotApplicable for a value that the transform cannot scale, or a bad error."""
+    reason = describe_impossible(measured.value, metric.transform)
+    if measured.standard_error is not None and not isfinite(measured.standard_error):
+        reason = f"the standard error is {measured.standard_error}; return None if it is unknown"
+    if reason:
         raise MetricNotApplicable(f"metric {label}: {reason}")
 
 

@@ -9,7 +9,7 @@ from ganbench.evaluation.metrics.base import Measurement
 from ganbench.evaluation.metrics.feature_set import FeatureSet
 from ganbench.evaluation.protocols.base import MeasurementRules
 from ganbench.local_files import forget_local_files, resolve_beside, trust_local_files
-from ganbench.registry import SpecError
+from ganbench.registry import PluginError, SpecError
 
 METRIC = """
     import torch
@@ -23,6 +23,21 @@ METRIC = """
 
         def compute(self, fake, real):
             return {returned}
+"""
+
+
+SUITE = """\
+schema = 1
+name = "mine"
+data = ["digits"]
+metrics = ["fid", "mine.py:Mine"]
+seeds = 1
+points = 1
+[[grid]]
+variants = ["gan(width=8)"]
+losses = ["hinge"]
+[budget.cpu]
+generator_turns = 3
 """
 
 
@@ -76,3 +91,40 @@ def test_values_at_the_ends_of_a_scale_are_possible(measure, transform, value):
 def test_wrong_declaration_is_refused_at_once(measure, declaration, sentence):
     with pytest.raises(SpecError, match=f"^metric mine.py:Mine: {sentence}$"):
         measure("Measurement(0.5)", **declaration)
+
+
+@pytest.mark.parametrize(
+    "returned",
+    ["0.5", "None", "torch.tensor(0.5)", "Measurement(torch.tensor(0.5))", "Measurement(True)"],
+)
+def test_wrong_type_is_refused(measure, returned):
+    with pytest.raises(
+        PluginError, match=r"^metric mine.py:Mine: compute returned .*float\(value\)"
+    ):
+        measure(returned)
+
+
+def test_error_that_is_not_finite_has_a_reason(measure):
+    assert measure("Measurement(0.5, float('nan'))") == (
+        "metric mine.py:Mine: the standard error is nan; return None if it is unknown"
+    )
+
+
+def test_reasons_of_own_metrics_keep_the_others(tmp_path, ganbench):
+    """NaN for fakes is a reason beside FID; a wrong type ends the run before any training."""
+    source = METRIC.format(
+        returned="Measurement(float('nan') if fake.images.float().std() < 1e9 else 0.5)",
+        transform="none",
+        direction="lower",
+    )
+    (tmp_path / "mine.py").write_text(textwrap.dedent(source))
+    (tmp_path / "mine.toml").write_text(SUITE)
+    assert ganbench("run", "mine.toml", "--trust", "--workers", "1")[0] == 0
+    reason = "metric mine.py:Mine: compute returned nan; raise MetricNotApplicable with the reason"
+    scores = [path.read_text() for path in tmp_path.rglob("*.json")]
+    assert any(reason in text and '"fid"' in text and '"value"' in text for text in scores)
+    (tmp_path / "mine.py").write_text(
+        textwrap.dedent(METRIC.format(returned="0.5", transform="none", direction="lower"))
+    )
+    code, _, error = ganbench("run", "mine.toml", "--trust", "--workers", "1")
+    assert (code, "metric mine.py:Mine: compute returned 0.5" in error) == (2, True)
