@@ -273,16 +273,21 @@ def refuse_imports_beside(file: LocalFile) -> None:
 
 
 def is_beside(top: str, folder: Path) -> bool:
-    """Returns whether an import of this name means a file or a package in a folder."""
-    if top in sys.stdlib_module_names or not any(
-        (folder / name).exists() for name in (f"{top}.py", f"{top}/__init__.py")
-    ):
+    """Returns whether an import of this name means a file or a package in a folder.
+
+    A package needs no `__init__.py`. An installed one of the same name is another one.
+    """
+    is_there = (folder / f"{top}.py").exists() or (folder / top).is_dir()
+    if top in sys.stdlib_module_names or not is_there:
         return False
     try:
         found = find_spec(top)
     except (ImportError, ValueError):
         return True
-    return found is None or Path(found.origin or "").is_relative_to(folder)
+    if found is None:
+        return True
+    places = [found.origin] if found.has_location else found.submodule_search_locations
+    return any(Path(place).is_relative_to(folder) for place in places or () if place)
 
 
 def read_source(path: Path, name: str) -> str:

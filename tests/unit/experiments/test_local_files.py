@@ -198,6 +198,18 @@ def test_mistakes_have_sentences(folder, override, sentence):
     assert sentence in refusal(folder, f'grid.0.tricks.of=["{override}"]')
 
 
+@pytest.mark.parametrize("is_on_path", [True, False])
+def test_a_package_beside_needs_no_init_file(folder, monkeypatch, is_on_path):
+    (folder / "my_helpers").mkdir()
+    (folder / "my_helpers" / "strength.py").write_text("FACTOR = 1\n")
+    (folder / "torch").mkdir()  # the installed package is meant
+    (folder / "mine.py").write_text("import torch\n\nfrom my_helpers.strength import FACTOR\n")
+    if is_on_path:
+        monkeypatch.syspath_prepend(folder)
+    sentence = refusal(folder, 'grid.0.tricks.of=["mine.py:A"]')
+    assert "mine.py:3 imports a file beside it" in sentence
+
+
 def test_a_failing_hook_names_its_line(folder):
     plan(folder)
     trick = TRICKS.make("my_tricks.py:Scale")
