@@ -67,11 +67,24 @@ def import_closure(modules: Collection[str], prefixes: tuple[str, ...]) -> set[s
     return closure
 
 
+def package_modules(module: str) -> set[str]:
+    """Returns a module of an installed package, and all its imports from this package."""
+    return import_closure({module}, (f"{module.partition('.')[0]}.",))
+
+
+@cache
+def hash_part_of_package(module: str) -> str:
+    """Returns the hash of a module and of all its imports from the same package."""
+    hashes = sorted(map(hash_module, package_modules(module)))
+    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+
+
 @cache
 def imported_modules(module: str) -> tuple[str, ...]:
     """Returns the modules (not packages) that a module imports."""
     tree = ast.parse(path_of(module).read_text(encoding="utf-8"))
-    package = module.rpartition(".")[0]
+    is_package = path_of(module).name == "__init__.py"
+    package = module if is_package else module.rpartition(".")[0]
     names = dict.fromkeys(name for node in ast.walk(tree) for name in _names(node, package))
     return tuple(name for name in names if _is_plain_module(name))
 

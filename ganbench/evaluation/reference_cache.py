@@ -27,7 +27,7 @@ from ganbench.evaluation.metrics.feature_set import Cache, Tensors
 from ganbench.files import hash_json, sweep_temporary_files, write_bytes
 from ganbench.local_files import used_digests
 from ganbench.registry import Registry
-from ganbench.source_hash import hash_file, path_of
+from ganbench.source_hash import hash_file, package_modules, path_of
 
 
 class DiskCache(Cache):
@@ -98,6 +98,10 @@ def _hash_installed_sources(registry: Registry) -> str:
     assert package
     own = (Path(place).glob("*.py") for place in package.submodule_search_locations or ())
     files = {path for paths in own for path in paths}
-    files |= {path_of(target.partition(":")[0]) for target in registry.modules().values()}
+    files |= {
+        path_of(module)
+        for target in registry.plugin_targets()
+        for module in package_modules(target.partition(":")[0])
+    }
     hashes = sorted(hash_file(path) for path in files)
     return hashlib.sha256("\n".join(hashes).encode()).hexdigest()[:16]

@@ -3,13 +3,14 @@
 import ast
 import inspect
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ganbench.local_files import find_local_file, is_local, load_local_part, part_of
+from ganbench.local_files import find_local_file, is_local, load_local_part, part_of, version_of
+from ganbench.source_hash import hash_part_of_package
 
 from .part_errors import (
     MAX_ERROR_CHARACTERS,
@@ -27,6 +28,9 @@ from .part_sources import find_module, parse_module, read_about, read_signature
 from .settings import coerce_setting, is_setting_type, require_declared_choices, settings_of
 from .specs import Spec, SpecError, parse_spec, shorten, suggest
 
+# Kinds whose values no hash of training code covers. Stored values are of the version that made them.
+MEASURING_KINDS = ("metric", "extractor", "protocol")
+
 
 @dataclass(frozen=True, eq=False)
 class Registry:
@@ -34,8 +38,9 @@ class Registry:
 
     A class in a registry takes its settings as annotated arguments: bool, int, float, str, or a Literal of
     texts. Its constructor raises ValueError for an invalid setting. Its `version` counts the changes of
-    its behaviour. `neutral` maps a setting that was added later to the value that keeps the former
-    behaviour. At that value the setting is not part of the identity.
+    its behaviour; plugins that measure have one from the hash of their source. `neutral` maps a setting
+    that was added later to the value that keeps the former behaviour. At that value the setting is not
+    part of the identity.
     """
 
     kind: str
@@ -51,6 +56,10 @@ class Registry:
     def list_kind(self) -> str:
         """The argument of `ganbench list` that shows this registry."""
         return self.group.rpartition(".")[2]
+
+    def plugin_targets(self) -> list[str]:
+        """Returns `module:Class` of all parts of plugins."""
+        return [target for name, target in self.modules().items() if name not in self.entries]
 
     def modules(self) -> dict[str, str]:
         own = {name: f"{self.package}.{target}" for name, target in self.entries.items()}
@@ -84,6 +93,8 @@ class Registry:
             loaded = import_target(part.target)
             if not isinstance(loaded, type):
                 raise TypeError(f"{part.target} is not a class")
+            if self.kind in MEASURING_KINDS:
+                use_source_as_version(loaded)
             return loaded
 
     def target(self, name: str) -> str:
@@ -230,6 +241,16 @@ def import_target(target: str) -> Any:
     """Imports the module of `module:Class` and returns the class."""
     module, _, attribute = target.partition(":")
     return getattr(import_module(module.strip()), attribute.partition("[")[0].strip())
+
+
+def use_source_as_version(part: type) -> None:
+    """Sets the version of a plugin's class to a number made from the hash of its source.
+
+    The hash covers what the class imports from its package. A class without source keeps its version.
+    """
+    if part.__module__.partition(".")[0] != "ganbench":
+        with suppress(OSError, ImportError, ValueError, SyntaxError):
+            part.version = version_of(hash_part_of_package(part.__module__))  # type: ignore[attr-defined]
 
 
 def require_initialized(part: Any) -> None:

@@ -1,4 +1,4 @@
-"""Mistakes in an own trick of a clone are named with file and line."""
+"""Own parts: mistakes are named with file and line, and plugins that measure have a version."""
 
 import subprocess
 import sys
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ganbench.evaluation.metrics import METRICS
 from ganbench.registry import PartError, Registry
 
 MODULE = """from dataclasses import dataclass
@@ -78,3 +79,48 @@ def test_internal_errors_have_file_and_line(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 5
     assert "internal error: KeyError: 'x' (line 1 of <string>)" in done.stderr
+
+
+# Versions of plugins
+
+METRIC = """from ganbench.extend import Metric
+
+from .factors import FACTOR
+
+
+class Coin(Metric):
+    version = 3
+"""
+
+
+@pytest.fixture
+def version_of_plugin(tmp_path, monkeypatch):
+    """Writes a package with a metric, and returns the metric's version."""
+
+    def version(package: str, factors: str, text: str = METRIC) -> int:
+        folder = tmp_path / package
+        folder.mkdir()
+        (folder / "__init__.py").touch()
+        (folder / "factors.py").write_text(factors)
+        (folder / "coin.py").write_text(text)
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.setattr(
+            "ganbench.registry.registry.entry_points_of",
+            lambda group: {"coin": f"{package}.coin:Coin"},
+        )
+        return METRICS.identity("coin")["version"]
+
+    return version
+
+
+def test_a_changed_plugin_measures_again(version_of_plugin):
+    first = version_of_plugin("coins_a", "FACTOR = 1\n")
+    assert version_of_plugin("coins_b", "FACTOR = 1  # a remark\n") == first
+    assert version_of_plugin("coins_c", "FACTOR = 2\n") != first
+    assert version_of_plugin("coins_d", "FACTOR = 1\n", METRIC + "    unit = 'm'\n") != first
+
+
+def test_shipped_classes_keep_their_version(monkeypatch):
+    shipped = {"coin": "ganbench.evaluation.metrics.fid:FID"}
+    monkeypatch.setattr("ganbench.registry.registry.entry_points_of", lambda group: shipped)
+    assert METRICS.identity("coin")["version"] == METRICS.identity("fid")["version"] == 1
