@@ -20,10 +20,11 @@ from ganbench.evaluation.protocols.base import DEFAULT_PROTOCOL, OWN_EXTRACTOR, 
 from ganbench.evaluation.protocols.record import ProtocolRecord
 from ganbench.gan.latent_sampler import Distance, Features, LatentSampler
 from ganbench.local_files import clear_when_changed
-from ganbench.registry import SpecError
+from ganbench.registry import SpecError, parse_spec
 from ganbench.training.sampling import GeneratedSamples
 
 from .clip_features import add_clip_features
+from .data_faults import find_data_faults
 from .heartbeat import send_heartbeat
 from .reference_cache import DiskCache, cache_folder_of, hash_sources_of_kind
 from .scores_file import Reading, values_of_readings
@@ -261,8 +262,15 @@ def load_or_make(
 
 @lru_cache(maxsize=8)
 def load_split(data: str) -> Split:
-    """Reads a data set once for the evaluators of all protocols."""
-    split: Split = DATA.make(data).load()
+    """Reads a data set once for the evaluators of all protocols.
+
+    Raises SpecError if a local file or a plugin loads other examples than it declares.
+    """
+    part: Data = DATA.make(data)
+    split = part.load()
+    if parse_spec(data).name not in DATA.entries:
+        for fault in find_data_faults(part, split):
+            raise SpecError(f"{DATA.kind} {data}: {fault}")
     return split
 
 

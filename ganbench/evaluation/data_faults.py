@@ -1,0 +1,45 @@
+"""Faults of examples that a data set loads: their type, shape, values and labels."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from ganbench.data.base import Data, Examples, Shape, Split
+from ganbench.data.modality import modality_of_shape
+
+
+def find_data_faults(data: Data, split: Split) -> Iterator[str]:
+    """Yields a sentence for each difference from the declarations of a data set."""
+    for side, examples in (("train", split.train), ("held-out", split.held_out)):
+        if examples.keys() != data.shapes.keys():
+            declared = ", ".join(data.shapes)
+            yield f"{side} examples have the domains {', '.join(examples)}, and declared are {declared}"
+            continue
+        for domain, shape in data.shapes.items():
+            yield from image_faults(f"{side} examples", examples[domain].images, shape)
+            yield from label_faults(f"{side} labels", examples[domain], data.classes)
+
+
+def image_faults(what: str, images: Tensor, declared: Shape) -> Iterator[str]:
+    if not len(images):
+        yield f"there are no {what}"
+    if (shape := tuple(images.shape[1:])) != tuple(declared):
+        yield f"{what} have the shape {shape}, and declared is {tuple(declared)}"
+        return
+    modality = modality_of_shape(shape)
+    wanted = torch.uint8 if modality.has_pixels else torch.float32
+    if images.dtype != wanted:
+        yield f"{what} are {images.dtype}, and {modality.name} are {wanted}"
+    elif count := int((~images.isfinite()).flatten(1).any(1).sum()):
+        yield f"{count:,} of {len(images):,} {what} are not finite"
+
+
+def label_faults(what: str, examples: Examples, classes: int) -> Iterator[str]:
+    labels = examples.labels
+    if labels is None or not len(labels):
+        return
+    if labels.dtype != torch.int64 or labels.shape != (len(examples),):
+        yield f"{what} are {labels.dtype} {list(labels.shape)}, expected torch.int64 [{len(examples)}]"
+    elif classes and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        yield f"{what} lie in {int(labels.min())} to {int(labels.max())}, of {classes} classes"
