@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ganbench.counts import count_of
-from ganbench.local_files import resolve_beside, trust_local_files
+from ganbench.local_files import LocalFileError, resolve_beside, trust_local_files
 from ganbench.registry import shorten, suggest
 
 from .config_model import ConfigModel
@@ -177,7 +177,7 @@ def format_problems(
     path: Path, text: str, given: dict[str, Location], error: ValidationError
 ) -> list[str]:
     """Formats the errors of a suite, one line each; counts those beyond the first 50."""
-    problems = select_problems(error.errors())
+    problems = select_once_per_file(select_problems(error.errors()))
     shown = list(problems.items())[:MAX_PROBLEMS]
     lines = [format_problem(path, text, given, *problem) for problem in shown]
     if more := len(problems) - len(shown):
@@ -208,6 +208,21 @@ def select_problems(errors: Sequence[Any]) -> dict[Location, Any]:
     order = dict.fromkeys(map(error_location, errors))
     kept = {p: problems[p] for p in order if not is_redundant(p, problems[p])}
     return kept or problems
+
+
+def select_once_per_file(problems: dict[Location, Any]) -> dict[Location, Any]:
+    """Leaves out repeated sentences on local files: many parts may be in one file."""
+    places: dict[str, Location] = {}
+    for place, details in problems.items():
+        places.setdefault(local_file_sentence(details) or str(place), place)
+    return {place: problems[place] for place in places.values()}
+
+
+def local_file_sentence(details: Any) -> str:
+    """Returns the sentence of an error of a local file, or an empty text for another error."""
+    error = details.get("ctx", {}).get("error")
+    cause = error.__context__ if isinstance(error, SuiteValidationError) else error
+    return str(cause) if isinstance(cause, LocalFileError) else ""
 
 
 def is_wrong_type(details: Any) -> bool:

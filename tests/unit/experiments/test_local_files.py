@@ -118,6 +118,16 @@ def test_untrusted_code_never_runs(folder, tmp_path):
     assert (tmp_path / "ran").exists()
 
 
+def test_each_untrusted_file_is_named_once(folder):
+    edit(folder / "mine.toml", '["my_tricks.py', '["my_tricks.py:Scale", "o.py:A", "my_tricks.py')
+    (folder / "o.py").write_text("")
+    sentence = refusal(
+        folder, 'metrics=["fid", "my_tricks.py:Mine", "my_tricks.py:Other"]', trust=False
+    )
+    assert sentence.count("add --trust") == 2
+    assert (sentence.count("my_tricks.py is code"), sentence.count("o.py is code")) == (1, 1)
+
+
 def test_a_changed_file_makes_other_trials(folder):
     before = plan(folder)
     edit(folder / "my_tricks.py", "square", "abs")
