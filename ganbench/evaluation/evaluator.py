@@ -175,7 +175,7 @@ class Evaluator:
             grammar=None if captions is None else captions.grammar,
             sentences=None if captions is None else captions.sentences,
             encode_texts=self.extractor.text_encoder(),
-            classes_are_modes=self.extractor.tells_classes_of(self.data),
+            classes_are_modes=self.extractor.predicts_classes_of(self.data),
             law=self.split.law,
         )
         add_clip_features(made, self.extractor, self.device)

@@ -230,13 +230,13 @@ class EvaluationPipeline:
         place = "cpu" if self.wanted.device == "mps" else self.wanted.device
         logits = None if extraction.logits is None else extraction.logits.to(place)
         given = isinstance(self.real, VectorSource | StatisticsSource)
-        tells = not given and self.extractor.tells_the_datas_classes
+        predicts = not given and self.extractor.predicts_classes_of(self.resolved.data)
         return FeatureSet(
             extraction.features.to(place),
             logits,
             labels=None if source.labels is None else source.labels[torch.as_tensor(chosen)],
             mixture=self.real.mixture,
-            classes_are_modes=tells,
+            classes_are_modes=predicts,
         )
 
     def load_images(self, source: Source, chosen: Sequence[int]) -> Tensor | None:

@@ -58,8 +58,9 @@ class AttributeClassifier(Extractor):
     def weights_hash(self) -> str:
         return self.sha256
 
-    def tells_classes_of(self, data: Data) -> bool:
-        grammar = None if data.captions is None else data.captions.grammar
+    def predicts_classes_of(self, data: Data | None) -> bool:
+        captions = None if data is None else data.captions
+        grammar = None if captions is None else captions.grammar
         return grammar is not None and grammar.values == self.grammar.values
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

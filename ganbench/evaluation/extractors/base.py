@@ -7,12 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from ganbench.data.base import Data
-from ganbench.deprecation import RenamedHooks
+from ganbench.deprecation import RenamedHooks, warn_renamed
 from ganbench.evaluation.heartbeat import send_heartbeat
 from ganbench.evaluation.metrics.feature_set import FeatureSet
 from ganbench.renamed import EXTRACTOR_HOOKS
 
 IMAGES_PER_EXTRACTION = 500
+FORMER_FLAG = "tells_the_datas_classes"
 TextEncoder = Callable[[Sequence[str]], Tensor]  # sentences => features [N, F]
 
 
@@ -26,10 +27,16 @@ class Extractor(nn.Module, RenamedHooks):
     neutral: ClassVar[dict[str, Any]] = {}
     renamed_hooks: ClassVar[Mapping[str, str]] = EXTRACTOR_HOOKS
 
-    tells_the_datas_classes: ClassVar[bool] = True  # its logits, if any, are of the data's classes
     shape: tuple[int, ...] | None = None  # required [C, H, W]; None: any
     resize: ClassVar[str] = "none"  # how it resizes images inside
     takes_floats: ClassVar[bool] = False  # accepts unrounded images in [-1, 1] too
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Accepts the flag of the last release that `predicts_classes_of` replaces."""
+        super().__init_subclass__(**options)
+        if (flag := vars(cls).get(FORMER_FLAG)) is not None:
+            warn_renamed(f"{cls.__name__}.{FORMER_FLAG}", "predicts_classes_of(data)")
+            cls.predicts_classes_of = lambda self, data: flag  # type: ignore[method-assign]
 
     def weights_hash(self) -> str | None:
         """Returns the SHA-256 of the weights file, or None for an extractor without weights."""
@@ -43,9 +50,12 @@ class Extractor(nn.Module, RenamedHooks):
         """Returns the encoder of sentences into the space of the features, if there is one."""
         return None
 
-    def tells_classes_of(self, data: Data) -> bool:
-        """Returns whether logits, if any, are of the classes of these data."""
-        return self.tells_the_datas_classes
+    def predicts_classes_of(self, data: Data | None) -> bool:
+        """Returns whether logits, if any, are of the classes of these data.
+
+        Images that belong to no data set are None.
+        """
+        return True
 
     def frame_extractor(self) -> "Extractor | None":
         """Returns the extractor of a clip's single frames, or None if there is none."""

@@ -25,6 +25,7 @@ from ganbench.data.label_classifier import (
     load_classifier,
     local_weights_path,
 )
+from ganbench.registry import Spec, parse_spec
 from ganbench.rng import RngStreams
 
 from .base import IMAGES_PER_EXTRACTION as AT_ONCE
@@ -41,9 +42,14 @@ class Classifier(Extractor):
 
     def __init__(self, of: str):
         super().__init__()
-        self.shape = labelled_dataset(of).shapes[IMAGE]
+        self.own = labelled_dataset(of)
+        self.spec = Spec("classifier", (("of", of),))
+        self.shape = self.own.shapes[IMAGE]
         self.network, self.sha256 = load_classifier(of)
         self.eval()
+
+    def predicts_classes_of(self, data: Data | None) -> bool:
+        return data == self.own or is_extractor_of(data, self.spec)
 
     def weights_hash(self) -> str:
         return self.sha256
@@ -51,6 +57,11 @@ class Classifier(Extractor):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         features = self.network[:-1](to_unit_range(x))
         return features, self.network[-1](features)
+
+
+def is_extractor_of(data: Data | None, spec: Spec) -> bool:
+    """Returns whether data name this extractor as their own, and so share its classes."""
+    return data is not None and parse_spec(data.extractor) == spec
 
 
 def train_classifier(data: Data, seed: int = 0) -> nn.Sequential:

@@ -81,8 +81,8 @@ class ClipClassifier(Extractor):
     def weights_hash(self) -> str:
         return self.sha256
 
-    def tells_classes_of(self, data: Data) -> bool:
-        return getattr(data, "of", "digits") == "digits"
+    def predicts_classes_of(self, data: Data | None) -> bool:
+        return data is not None and getattr(data, "of", "digits") == "digits"
 
     def frame_extractor(self) -> Extractor:
         return self.frames

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from ganbench.data.base import NotDownloaded
+from ganbench.data.base import Data, NotDownloaded
 
 from .base import Extractor
 
@@ -36,7 +36,6 @@ EFFICIENTNET_BATCH = 100  # images of 224x224 inside: a quarter of a gigabyte pe
 class EfficientNetLite0(Extractor):
     """EfficientNet-Lite0: features [N, 1280] and logits of ImageNet's 1,000 classes."""
 
-    tells_the_datas_classes = False
     takes_floats = True
     resize = "antialiased bicubic to 224x224"
 
@@ -46,6 +45,9 @@ class EfficientNetLite0(Extractor):
         weights = torch.load(io.BytesIO(read_efficientnet_file()), "cpu", weights_only=True)
         self.network.load_state_dict(weights)
         self.requires_grad_(False).eval()
+
+    def predicts_classes_of(self, data: Data | None) -> bool:
+        return False
 
     def weights_hash(self) -> str:
         return EFFICIENTNET_SHA256

@@ -4,10 +4,11 @@ They take uint8 images and resize them inside.
 """
 
 import hashlib
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+
+from ganbench.data.base import Data
 
 from .base import Extractor
 from .published import PublishedWeights
@@ -21,14 +22,15 @@ class FidelityExtractor(Extractor):
     `network` maps uint8 [N, 3, H, W] to a tuple of features [N, F] and, for a classifier, logits [N, K].
     """
 
-    tells_the_datas_classes: ClassVar[bool] = False
-
     def __init__(self, published: PublishedWeights, content: bytes, network: nn.Module):
         super().__init__()
         self.sha256 = hashlib.sha256(content).hexdigest()
         self.published = published
         self.is_published = published.matches(content)
         self.network = network.requires_grad_(False).eval()
+
+    def predicts_classes_of(self, data: Data | None) -> bool:
+        return False
 
     def weights_hash(self) -> str:
         return self.sha256

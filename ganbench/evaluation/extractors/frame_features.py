@@ -8,6 +8,7 @@ only with other values of this extractor.
 import torch
 from torch import Tensor
 
+from ganbench.data.base import Data
 from ganbench.data.modality import CLIPS, frames_of, modality_of
 
 from .base import Extractor
@@ -21,8 +22,6 @@ class FrameFeatures(Extractor):
     `of` is the extractor of images.
     """
 
-    tells_the_datas_classes = False
-
     def __init__(self, of: str = "inception"):
         from . import EXTRACTORS
 
@@ -30,6 +29,9 @@ class FrameFeatures(Extractor):
         self.frames: Extractor = EXTRACTORS.make(of)
         self.takes_floats = self.frames.takes_floats  # type: ignore[misc]
         self.resize = self.frames.resize  # type: ignore[misc]
+
+    def predicts_classes_of(self, data: Data | None) -> bool:
+        return False
 
     def weights_hash(self) -> str | None:
         return self.frames.weights_hash()

@@ -23,8 +23,9 @@ SPEED_CERTAINTY = 0.99  # of the speed of the nearest path
 class MotionClassifier(ClipClassifier):
     """64 features for each window of eight frames, and 80 logits of sentences."""
 
-    def tells_classes_of(self, data: Data) -> bool:
-        grammar = None if data.captions is None else data.captions.grammar
+    def predicts_classes_of(self, data: Data | None) -> bool:
+        captions = None if data is None else data.captions
+        grammar = None if captions is None else captions.grammar
         return grammar is not None and grammar.values == MOTION_VALUES
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,10 +8,11 @@ probabilities. The logit of a mode is the sum of their log-probabilities.
 from torch import Tensor
 
 from ganbench.data import DATA
-from ganbench.data.base import IMAGE
+from ganbench.data.base import IMAGE, Data
+from ganbench.registry import Spec
 
 from .base import Extractor
-from .classifier import Classifier
+from .classifier import Classifier, is_extractor_of
 
 
 class Stacked(Extractor):
@@ -22,10 +23,14 @@ class Stacked(Extractor):
     def __init__(self, of: str):
         super().__init__()
         self.each = Classifier(of)
+        self.spec = Spec("stacked", (("of", of),))
         if (channels := DATA.make(of).shapes[IMAGE][0]) != 1:
             raise ValueError(f"stacked needs a data set of one channel, and {of} has {channels}")
 
         self.shape = (3, *DATA.make(of).shapes[IMAGE][1:])
+
+    def predicts_classes_of(self, data: Data | None) -> bool:
+        return is_extractor_of(data, self.spec)
 
     def weights_hash(self) -> str:
         return self.each.weights_hash()

@@ -15,11 +15,11 @@ SPLIT_SIDES = {"train": "train", "held_out": "held_out", "test": "held_out"}
 
 @dataclass(frozen=True)
 class DatasetSide:
-    """One side of a data set, its held-out examples and its default extractor."""
+    """One side of a data set, its held-out examples and the data set."""
 
     source: Source
     held_out: Source | None
-    extractor: str
+    data: Data
 
 
 def load_dataset_side(text: str) -> DatasetSide:
@@ -41,7 +41,7 @@ def load_dataset_side(text: str) -> DatasetSide:
     if SPLIT_SIDES[side or "train"] == "train":
         others = examples_of_side(split, "held_out", text)
         held_out = source_of_examples(others, len(others), f"{label}:held_out", split.mixture)
-    return DatasetSide(source, held_out, data.extractor)
+    return DatasetSide(source, held_out, data)
 
 
 def examples_of_side(split: Split, side: str, text: str) -> Examples:

