@@ -7,7 +7,7 @@ from typing import Any
 from ganbench.analysis.verdicts import CommandVerdict
 from ganbench.ci.verdict_records import CheckRecord, FaultRecord, MethodsRecord
 from ganbench.counts import count_of
-from ganbench.registry import PluginError, describe_exception
+from ganbench.registry import PluginError, SpecError, describe_exception, find_plugin_part
 
 from .cells import CheckedCell
 
@@ -104,16 +104,23 @@ class MethodReport:
 
 
 def run_check(cell: str, method: str, find: Callable[[], Iterable[str]]) -> CheckedMethod:
-    """Runs a check, which yields a sentence for each difference from a definition."""
-    faults: list[MethodFault] = []
+    """Runs a check, which yields a sentence for each difference from a definition.
+
+    An error of an own part's code is a fault of the part.
+    """
+    sentences: list[str] = []
+    reason = ""
     try:
-        faults += (MethodFault(cell, method, sentence) for sentence in find())
-    except PluginError as error:  # a hook returned a wrong value, or failed
-        faults.append(MethodFault(cell, method, str(error).removeprefix(f"{method}: ")))
+        sentences += find()
+    except (PluginError, SpecError) as error:  # a hook returned a wrong value, or failed
+        sentences.append(str(error).removeprefix(f"{method}: "))
     except (Exception, SystemExit) as error:  # the trainings crash too
-        reason = f"its check ended with {describe_exception(error)}"
-        return CheckedMethod(cell, method, tuple(faults), reason)
-    return CheckedMethod(cell, method, tuple(faults))
+        if part := find_plugin_part(error):
+            sentences.append(str(part.failure(error)))
+        else:
+            reason = f"its check ended with {describe_exception(error)}"
+    faults = (MethodFault(cell, method, sentence) for sentence in dict.fromkeys(sentences))
+    return CheckedMethod(cell, method, tuple(faults), reason)
 
 
 def compare(

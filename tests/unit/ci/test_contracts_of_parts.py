@@ -112,6 +112,14 @@ TRICK = """
         ("pass", "incompatibility", "config", "return 'no'", "gives no sentence, but 'no'"),
         ("pass", "incompatibility", "config", "return 'it never fits to any data'", "trains in none"),
         ("pass", "transform_gradients", "side", "pass", "TypeError"),
+        (
+            "pass",
+            "transform_gradient",
+            "side, parameters",
+            "pass",
+            "transform_gradient is no hook; did you mean transform_gradients?",
+        ),
+        ("pass", "setup", "task, config", "1 / 0", "ZeroDivisionError: division by zero (line 11"),
     ],
 )  # fmt: skip
 def test_broken_trick_is_explained(check_source, setup, hook, arguments, body, sentence):
@@ -130,9 +138,30 @@ def test_a_part_that_exits_ends_only_its_own_check(check_source):
         class Idle(Trick):
             pass
     """)
-    fault, error = found.splitlines()
-    assert fault == "it changes no weight of the generators within four steps"
-    assert error.endswith("mine.py: trick mine.py:Exits: its check ended with SystemExit: 3")
+    assert found.splitlines() == [
+        "mine.py failed: SystemExit: 3 (line 6 of mine.py); correct mine.py",
+        "it changes no weight of the generators within four steps",
+    ]
+
+
+def test_each_fault_is_counted_once(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        textwrap.dedent(
+            METRIC.format(direction="lower", transform="none", value="float('nan')")
+            + TRICK.format(
+                setup="pass",
+                hook="generator_terms",
+                arguments="pair",
+                body="yield 'nan', pair.fake_score.mean() * float('nan')",
+            )
+        ).replace("class Mine(Trick)", "class Other(Trick)")
+    )
+    report = check_file(tmp_path / "mine.py")
+    sentences = [fault.sentence for fault in report.faults]
+    assert len(sentences) == 2
+    assert sentences[0].startswith("compute returned nan")
+    assert sentences[1].startswith("the terms of a step are not finite")
+    assert report.sentences()[2] == "2 checks of methods: 2 faults."
 
 
 LOSS = """

@@ -16,7 +16,8 @@ from ganbench.gan.variants import resolve_variant
 from ganbench.local_files import resolve_beside
 
 from .data import check_data
-from .find_parts import parts_of_file, parts_of_package
+from .find_parts import REGISTRIES, parts_of_file, parts_of_package
+from .hook_names import hook_faults
 from .losses import check_loss
 from .metrics import check_metric
 from .networks import check_network, check_variant
@@ -60,4 +61,6 @@ def check_part(kind: str, text: str) -> Iterator[str]:
             stack.enter_context(watched_part(WATCHED[kind], text))
         if kind == "variant":
             stack.enter_context(watched_returns([resolve_variant(text)]))
+        if kind in REGISTRIES:
+            yield from hook_faults(REGISTRIES[kind], text)
         yield from CHECKS[kind](text)

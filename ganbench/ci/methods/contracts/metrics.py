@@ -57,7 +57,9 @@ def check_metric(text: str) -> Iterator[str]:
     if values[0] is None:
         yield "it has no value for features, logits, images and labels of both sides"
         return
-    yield from domain_faults(metric, values)
+    if faults := list(domain_faults(metric, values)):  # other faults would only repeat them
+        yield from faults
+        return
     if values[1] is not None and not WORSE[metric.direction] * (values[1] - values[0]) > 0:
         yield (
             f"its better direction is {metric.direction}, but shifted fakes of few classes have "

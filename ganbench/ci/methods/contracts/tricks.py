@@ -22,23 +22,29 @@ MIN_WORDS = 4  # of a reason that explains
 
 
 def check_trick(text: str) -> Iterator[str]:
-    """Yields the violations of the contract by a trick."""
+    """Yields the violations of the contract by a trick, each of the first training that has it."""
     trained = []
     for (variant, data), loss in product(NETWORKS, LOSSES.entries):
         training = SmallTraining(variant, data, loss, (text,))
         trainer, reason = make_or_reason(training)
-        if trainer is not None:
-            yield from finiteness_faults(training, trainer)
-            trained.append(training)
-        elif len(reason.split()) < MIN_WORDS:
-            yield f"`incompatibility` gives no sentence, but {reason!r} ({training})"
+        if trainer is None:
+            if len(reason.split()) < MIN_WORDS:
+                yield f"`incompatibility` gives no sentence, but {reason!r} ({training})"
+                return
+            continue
+        if faults := list(finiteness_faults(training, trainer)):
+            yield from faults
+            return
+        trained.append(training)
     if not trained:
         yield f"it trains in none of the tried networks; the last reason is: {reason}"
         return
     yield from resume_faults(trained[0])
     yield from effect_faults(trained)
     for training in {each.variant: each for each in trained}.values():
-        yield from draw_faults(training)
+        if faults := list(draw_faults(training)):
+            yield from faults
+            return
 
 
 def effect_faults(trained: list[SmallTraining]) -> Iterator[str]:
