@@ -39,8 +39,8 @@ def check(
     the contract of each kind. For example, a trick trains or explains why not, resumes bit for bit, and
     changes no other random draw.
 
-    Exit code 1: a part is another method, or breaks its contract. 3: a part crashed, or nothing could
-    be checked. `ganbench gate` checks its suite too.
+    Exit code 1: a part is another method, breaks its contract, or its code fails. 3: a check crashed, or
+    nothing could be checked. `ganbench gate` checks its suite too.
     """
     report = make_report(what, override)
     record = report.verdict_record(what)

@@ -11,7 +11,7 @@ from torch import Tensor
 from ganbench.data import DATA
 from ganbench.data.base import IMAGE, Data, Examples, NotDownloaded, Split, to_uint8
 from ganbench.evaluation.extractors import DISTANCES, EXTRACTORS
-from ganbench.evaluation.extractors.base import Extractor, extract_features
+from ganbench.evaluation.extractors.base import Extractor, describe_wrong_shape, extract_features
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.metrics.base import MetricNotApplicable, is_applicable
 from ganbench.evaluation.metrics.feature_set import FeatureSet, Tensors
@@ -58,7 +58,10 @@ class Evaluator:
         try:
             extract_features(extractor, self.reference[:1].to(self.device))
         except RuntimeError as error:
-            raise SpecError(f"{self.extractor_spec} cannot process {self.name}: {error}") from error
+            reason = describe_wrong_shape(extractor, self.reference) or str(error)
+            raise SpecError(
+                f"{self.extractor_spec} cannot process {self.name}: {reason}"
+            ) from error
         return extractor
 
     @property

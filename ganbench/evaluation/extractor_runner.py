@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ganbench.data.image_decoding import Unreadable
 from ganbench.evaluation.extractors import EXTRACTORS
-from ganbench.evaluation.extractors.base import Extractor
+from ganbench.evaluation.extractors.base import Extractor, describe_wrong_shape
 from ganbench.evaluation.inputs.base import DecodedImage, Frame
 from ganbench.evaluation.metrics.feature_set import Tensors
 
@@ -111,7 +111,8 @@ class ExtractorRunner:
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
-            raise Unreadable(f"{self.label} cannot process {whose}: {error}") from error
+            reason = describe_wrong_shape(self.extractor, images) or str(error)
+            raise Unreadable(f"{self.label} cannot process {whose}: {reason}") from error
         return found
 
 

@@ -28,7 +28,7 @@ from .part_sources import find_module, parse_module, read_about, read_signature
 from .settings import coerce_setting, is_setting_type, require_declared_choices, settings_of
 from .specs import Spec, SpecError, parse_spec, shorten, suggest
 
-# Kinds whose values no hash of training code covers. Stored values are of the version that made them.
+# No hash of training code covers these kinds. Stored values have the version that made them.
 MEASURING_KINDS = ("metric", "extractor", "protocol")
 
 

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from ganbench.counts import count_of
 from ganbench.data.base import Data
 from ganbench.deprecation import RenamedHooks, warn_renamed
 from ganbench.evaluation.heartbeat import send_heartbeat
@@ -67,6 +68,16 @@ class Extractor(nn.Module, RenamedHooks):
         With `takes_floats`, images may be float32 in [-1, 1] as well.
         """
         raise NotImplementedError
+
+
+def describe_wrong_shape(extractor: Extractor, images: Tensor) -> str:
+    """Returns how images differ from the shape that an extractor needs, or an empty text."""
+    needed, given = extractor.shape, tuple(images.shape[1:])
+    if needed is None or needed == given:
+        return ""
+    if needed[1:] == given[1:]:
+        return f"it needs {count_of(needed[0], 'channel')}; the data have {given[0]}"
+    return f"it needs examples of shape {list(needed)}; the data have {list(given)}"
 
 
 @torch.no_grad()

@@ -156,8 +156,13 @@ def test_floor_needs_as_many_held_out_examples():
 
 
 def test_extractor_for_other_data_is_rejected():
-    with pytest.raises(SpecError, match="cannot process ring"):
-        _ = Evaluator("ring", CPU, "ganbench(extractor=\"classifier(of='digits')\")").protocol
+    own = "ganbench(extractor=\"classifier(of='digits')\")"
+    with pytest.raises(
+        SpecError, match=r"ring: it needs examples of shape \[1, 8, 8\]; .* have \[2\]"
+    ):
+        _ = Evaluator("ring", CPU, own).protocol
+    with pytest.raises(SpecError, match=r"stacked_digits: it needs 1 channel; the data have 3$"):
+        _ = Evaluator("stacked_digits", CPU, own).protocol
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ MIN_WORDS = 4  # of a reason that explains
 
 
 def check_trick(text: str) -> Iterator[str]:
-    """Yields the violations of the contract by a trick, each of the first training that has it."""
+    """Yields the violations of the contract by a trick, for the first training with some."""
     trained = []
     for (variant, data), loss in product(NETWORKS, LOSSES.entries):
         training = SmallTraining(variant, data, loss, (text,))
