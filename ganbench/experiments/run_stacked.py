@@ -93,7 +93,7 @@ def run_stacked_trials(
         for number, run in enumerate(runs):
             may_stop = stop if number else lambda: False
             work = partial(finish_member, run, metrics, may_stop, protocol)
-            outcomes[run.trial.id] = record_member(run.attempt, work)
+            outcomes[run.trial.id] = record_member(run, work)
     return [outcomes[trial.id] for trial in trials]
 
 
@@ -105,10 +105,10 @@ def enter_lock(folder: TrialFolder, locks: ExitStack) -> Lease | None:
         return None
 
 
-def record_member(attempt: Attempt, work: Callable[[], str]) -> str:
+def record_member(run: MemberRun, work: Callable[[], str]) -> str:
     """Returns the outcome of a member; `busy` if another process took it over."""
     try:
-        return record_outcome(attempt, work)
+        return record_outcome(run.attempt, run.folder, work)
     except LeaseLost:
         return "busy"
 

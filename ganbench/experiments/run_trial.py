@@ -46,6 +46,7 @@ def run_trial(
         attempt = begin_attempt(folder)
         return record_outcome(
             attempt,
+            folder,
             lambda: train_and_measure(trial, folder, attempt, metrics, lease.guard(stop), protocol),
         )
 
@@ -57,14 +58,14 @@ def begin_attempt(folder: TrialFolder) -> Attempt:
     return attempt
 
 
-def record_outcome(attempt: Attempt, work: Callable[[], str]) -> str:
+def record_outcome(attempt: Attempt, folder: TrialFolder, work: Callable[[], str]) -> str:
     """Returns the outcome of some work on a trial, and records it as the end of the attempt.
 
     Raises LeaseLost if another process took over the trial.
     """
     try:
         with listening_to_heartbeats(attempt.show_life):
-            outcome, reason = work(), ""
+            outcome, reason = work(), reason_of(folder)
     except LeaseLost as lost:
         attempt.record_end("interrupted", str(lost))
         raise
@@ -197,6 +198,11 @@ def is_finished(
     return not any(
         unmeasured_metrics(folder.scores_path(protocol_id, c), metrics) for c in CHECKPOINT_NAMES
     )
+
+
+def reason_of(folder: TrialFolder) -> str:
+    """Returns the loss terms of a trial that diverged, or an empty text."""
+    return str((folder.read_result() or {}).get("reason", ""))
 
 
 def outcome_of(folder: TrialFolder) -> str:

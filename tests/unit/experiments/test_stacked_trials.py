@@ -258,6 +258,9 @@ def test_one_divergence_leaves_the_others(trials, store, monkeypatch, step):
     poison(monkeypatch, seed=2, step=step)
     assert run_group(trials, store) == ["done", "done", "diverged", "done"]
     assert result(store, trials[2])["step"] == step
+    end = store.trial_folder(trials[2].id).attempts()[-1].read_end()
+    assert end == {**end, "outcome": "diverged", "reason": result(store, trials[2])["reason"]}
+    assert end["reason"].startswith(f"step {step}: ")
     assert result(store, trials[3])["costs"]["train_seconds"] > 0
 
 
