@@ -87,9 +87,6 @@ def executor_of(text: str, workers: int | None, device: str, processes: int = 1)
     return EXECUTORS.make(executor_label(text, count))
 
 
-UNFINISHED_STATES = ("failed", "interrupted", "busy")
-
-
 def default_workers(device: str, processes: int = 1) -> int:
     """Returns the number of workers whose trials, of some processes each, fill this machine."""
     return max(1, usable_cpus() // processes) if device == "cpu" else 1
@@ -97,7 +94,7 @@ def default_workers(device: str, processes: int = 1) -> int:
 
 def print_failures(statuses: Sequence[Any]) -> int:
     """Prints each failed trial with its log, and returns the exit code."""
-    failed = [s for s in statuses if s.state in UNFINISHED_STATES]
+    failed = [s for s in statuses if s.state in ("failed", "interrupted")]
     for status in failed:
         attempt = status.job.last_attempt()
         where = f" (log: {attempt.log_path})" if attempt and attempt.log_path.exists() else ""

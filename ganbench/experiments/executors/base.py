@@ -71,6 +71,7 @@ class JobStatus(TrialProgress):
             self.reason = (attempt.read_end() or {}).get("reason", "")
 
 
+BUSY_RETRY_SECONDS = 2.0  # before a trial that another run holds is tried again
 JobGroup = list[JobStatus]  # jobs that one worker runs together; mostly one
 OnProgress = Callable[[], None]  # called several times a second while jobs run
 

@@ -1,34 +1,46 @@
 """The inline executor: runs trials one after the other in this process, for debugging."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ganbench.experiments.run_stacked import run_trials
 from ganbench.experiments.store import Store
 
-from .base import Executor, JobStatus, OnProgress, TrialLimits
-
-BUSY_REASON = "another run trains it; repeat this command after its end"
+from .base import BUSY_RETRY_SECONDS, Executor, JobStatus, OnProgress, TrialLimits
 
 
 @dataclass(frozen=True)
 class Inline(Executor):
-    """Runs trials in this process. Ignores time limits, and writes no checkpoint on Ctrl-C."""
+    """Runs trials in this process. Ignores time limits, and writes no checkpoint on Ctrl-C.
+
+    Trials that another run holds are tried again until they are free, to use their results.
+    """
 
     def run(
         self, statuses: Sequence[JobStatus], limits: TrialLimits, on_progress: OnProgress
     ) -> None:
-        for status in statuses:
-            status.state = "running"
-            on_progress()
-            status.state, why = run_job(status)
-            status.read_events()
-            status.reason = why or status.reason
-            on_progress()
+        left = list(statuses)
+        while left:
+            for status in left:
+                run_shown_job(status, on_progress)
+            left = [status for status in left if status.state == "waiting"]
+            time.sleep(BUSY_RETRY_SECONDS if left else 0)
+
+
+def run_shown_job(status: JobStatus, on_progress: OnProgress) -> None:
+    """Runs one trial and shows its progress; it waits again if another run holds it."""
+    status.state = "running"
+    on_progress()
+    outcome, why = run_job(status)
+    status.read_events()
+    status.state = "waiting" if outcome == "busy" else outcome
+    status.reason = why or status.reason
+    on_progress()
 
 
 def run_job(status: JobStatus) -> tuple[str, str]:
-    """Runs one trial; returns its outcome, and the reason if no attempt records it.
+    """Runs one trial; returns its outcome and the reason if its end cannot be recorded.
 
     The outcome is `busy` if another run holds it.
     """
@@ -37,4 +49,4 @@ def run_job(status: JobStatus) -> tuple[str, str]:
         (outcome,) = run_trials([job.trial], store, job.metrics, lambda: False, job.protocol)
     except OSError as error:  # a full disk
         return "failed", str(error)
-    return outcome, BUSY_REASON if outcome == "busy" else ""
+    return outcome, ""

@@ -16,11 +16,10 @@ from ganbench.experiments.deadline import DeadlineNear
 from ganbench.experiments.lease import read_holder
 from ganbench.experiments.store import Attempt
 
-from .base import Executor, Job, JobGroup, JobStatus, OnProgress, TrialLimits
+from .base import BUSY_RETRY_SECONDS, Executor, Job, JobGroup, JobStatus, OnProgress, TrialLimits
 from .worker_process import WorkerProcess, is_ready_message, wait_for_message
 
 POLL_SECONDS = 0.5  # seconds between two polls of the workers
-BUSY_RETRY_SECONDS = 2.0  # seconds before a trial that another run holds is retried
 MAX_FAILED_STARTS = 3  # in a row
 MAX_SHOWN_LINES = 10  # of the last output of a worker
 
