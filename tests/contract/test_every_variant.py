@@ -226,7 +226,7 @@ def test_variants_have_published_settings():
             1,
             1e-3,
             0.0,
-            ("progressive_growing", "r1", "minibatch_std", "ema"),
+            ("progressive_growing", "r1", "minibatch_std", "ema(decay=0.998)"),
         ),
         "stylegan2": ("non_saturating", 1, 2e-3, 0.0, ("r1(every=16)", *STYLEGAN2_TRICKS)),
         "stylegan2_ada": (
