@@ -360,6 +360,18 @@ def tables_as_intervals(pages: str) -> str:
     return pages.replace("\n", " ") + " ".join(pairs)
 
 
+def test_pixels_of_tricks_2026_equal_their_rows():
+    folder = PUBLISHED / "tricks_2026"
+    page = (folder / "README.md").read_text("utf-8")
+    frame = ganbench.load(folder / "tricks_2026-ganbench-extractor-identity")
+    scale = effect_scale(frame)
+    effects = [effect for effect in trick_effects(frame) if effect.pairs]
+    assert len(effects) == 5
+    for effect in effects:
+        verdict = "" if effect.verdict == "undecided" else f", {effect.verdict}"
+        assert f"| {format_effect_size(effect, scale)}{verdict} |" in page
+
+
 def test_findings_list_every_published_folder():
     page = (ROOT / "results" / "README.md").read_text("utf-8")
     folders = {path.name for path in PUBLISHED.iterdir() if path.is_dir()} - {"floors"}
