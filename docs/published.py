@@ -27,7 +27,9 @@ SAMPLE_SUITES = (
 )
 FEATURE_METRICS = ("fid", "kid", "is")  # their values depend on the extractor more than on all else
 FEATURE_NAMES = {"identity": "coordinates"}
-PROTOCOL = re.compile(r"(?P<features>.+?), [\d,]+ fakes against [\d,]+ .*examples of (?P<data>.+) \[")
+PROTOCOL = re.compile(
+    r"(?P<features>.+?), [\d,]+ fakes against [\d,]+ .*examples of (?P<data>.+) \["
+)
 
 
 def list_runs() -> list[str]:
