@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -148,7 +148,7 @@ class GateAnswer:
     reference: Any
     seconds: float
 
-    @property
+    @cached_property
     def record(self) -> Any:
         from ganbench.ci.quality.summary import gate_record
 

@@ -38,12 +38,16 @@ class RunInRounds:
         Raises the errors of `prepare_run` and `replay_looks`.
         """
         rounds = self.reached_rounds()
-        is_whole = self.request.selection == TrialSelection()
-        if rounds and is_whole and self.request.stale == "rerun":
+        if rounds and self.is_whole and self.request.stale == "rerun":
             self.delete_stale_results(rounds)
             rounds = self.reached_rounds()
         self.prepared = prepare_run(self.request, rounds)
         return self.prepared
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the run selects all trials."""
+        return self.request.selection == TrialSelection()
 
     def reached_rounds(self) -> SeedRounds | None:
         """Returns the seeds of each arm by the results in the store, or None for fixed seeds."""
@@ -68,8 +72,7 @@ class RunInRounds:
         assert self.prepared
         with self.announcement():
             result = self.prepared.execute(executor, show, deadline)
-            selection = self.request.selection
-            is_whole = selection == TrialSelection()
+            selection, is_whole = self.request.selection, self.is_whole
             self.request = replace(self.request, selection=replace(selection, from_scratch=False))
             while (record := result.plan.get("adaptive")) and not record["over"]:
                 prepared = self.prepare()

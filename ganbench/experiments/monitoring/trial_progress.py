@@ -15,7 +15,7 @@ class TrialProgress:
 
     label: str = ""
     folder: TrialFolder | None = None
-    protocol: str = ""  # the identity of the plan's protocol on the data set; empty in workers, which track nothing
+    protocol: str = ""  # identity of the plan's protocol on the data set; workers need none
     state: str = "waiting"  # waiting, running, or an outcome
     reason: str = ""
     step: int = 0
