@@ -19,6 +19,7 @@ from ganbench.evaluation.metrics.feature_set import Tensors
 
 from .decoded_blocks import HASH_BYTES, CachedBlock, DecodedBatch, HashedImage, stages_ahead
 from .extractor_runner import ExtractorRunner, check_feature_width
+from .freed_memory import keep_freed_memory
 
 Show = Callable[[int, int], None]  # called with the images done and their total
 
@@ -70,6 +71,7 @@ class RowCollector:
         return {name: rows[start : self.count] for name, rows in self.table.items()}
 
 
+@keep_freed_memory()
 def extract_source_features(
     source: Source, chosen: Sequence[int], runner: ExtractorRunner, show: Show
 ) -> Extraction:

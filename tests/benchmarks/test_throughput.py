@@ -134,6 +134,44 @@ def ours(folder, weights, monkeypatch, tmp_path):
     return run
 
 
+EXTRACTS = """
+import json, resource, sys, torch
+from ganbench.evaluation import freed_memory
+from ganbench.evaluation.extractors import EXTRACTORS
+from ganbench.evaluation.extractors.base import extract_features
+
+_, name, kept, count = sys.argv
+torch.set_num_threads(1)
+freed_memory.has_glibc = lambda: kept == "kept"
+extractor = EXTRACTORS.make(name)
+pixels = torch.randint(0, 256, (int(count), 3, 32, 32), generator=torch.Generator().manual_seed(0))
+images = pixels / 127.5 - 1 if extractor.takes_floats else pixels.to(torch.uint8)
+before = resource.getrusage(resource.RUSAGE_SELF)
+found = extract_features(extractor, images).features
+used = resource.getrusage(resource.RUSAGE_SELF)
+seconds = {"kernel": used.ru_stime - before.ru_stime, "elsewhere": used.ru_utime - before.ru_utime}
+peak, features = used.ru_maxrss / 1024, found.double().sum().item()
+print(json.dumps({"CPU seconds": seconds, "peak MB": peak, "sum of features": features}))
+"""
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.benchmark(group="features of 100 images, with freed memory kept or returned")
+@pytest.mark.parametrize("name", ["inception", "efficientnet_lite0"])
+@pytest.mark.parametrize("kept", ["kept", "returned"])
+def test_freed_memory_is_kept(benchmark, weights, monkeypatch, seen, name, kept):
+    """In a process of its own, because a process that kept memory has other thresholds."""
+    monkeypatch.setenv("GANBENCH_INCEPTION", str(weights))
+    command = [sys.executable, "-c", EXTRACTS, name, kept, "100"]
+
+    def run():
+        return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+
+    found = benchmark.pedantic(run, rounds=2)
+    benchmark.extra_info.update(found)
+    assert seen.setdefault(name, found["sum of features"]) == found["sum of features"]
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.benchmark(group="a folder of which all is known: read, hashed, found")
 def test_seconds_of_a_second_extraction(benchmark, tmp_path, monkeypatch):

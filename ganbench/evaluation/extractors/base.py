@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ganbench.counts import count_of
 from ganbench.data.base import Data
 from ganbench.deprecation import RenamedHooks, warn_renamed
+from ganbench.evaluation.freed_memory import keep_freed_memory
 from ganbench.evaluation.heartbeat import send_heartbeat
 from ganbench.evaluation.metrics.feature_set import FeatureSet
 from ganbench.renamed import EXTRACTOR_HOOKS
@@ -81,6 +82,7 @@ def describe_wrong_shape(extractor: Extractor, images: Tensor) -> str:
 
 
 @torch.no_grad()
+@keep_freed_memory()
 def extract_features(extractor: Extractor, images: Tensor) -> FeatureSet:
     """Computes features and logits of all images in batches.
 

