@@ -1,7 +1,7 @@
 """Keeps freed memory in the process while a network computes features.
 
-The GNU C library returns a large block to the system as soon as it is freed, and the system clears the
-pages of the next one. Networks of 224x224 pixels and more spent up to two thirds of their time so.
+The GNU C library returns a large block to the system as soon as it is freed. The system then clears the
+pages of the next block. Networks of 224x224 pixels and more spent up to two thirds of their time so.
 """
 
 import ctypes
