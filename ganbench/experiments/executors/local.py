@@ -17,6 +17,7 @@ from ganbench.experiments.lease import read_holder
 from ganbench.experiments.store import Attempt
 
 from .base import BUSY_RETRY_SECONDS, Executor, Job, JobGroup, JobStatus, OnProgress, TrialLimits
+from .watch_clock import WatchClock
 from .worker_process import WorkerProcess, is_ready_message, wait_for_message
 
 POLL_SECONDS = 0.5  # seconds between two polls of the workers
@@ -78,6 +79,7 @@ class _LocalRun:
     def __init__(self, waiting: deque[JobGroup], count: int, limits: TrialLimits):
         self.waiting, self.count, self.limits = waiting, count, limits
         self.workers: list[WorkerProcess] = []
+        self.clock = WatchClock()
         self.busy_elsewhere: list[JobStatus] = []  # jobs that other runs hold
         self.last_retry = 0.0  # time of the last retry of those jobs
         self.failed_starts = 0  # in a row
@@ -97,7 +99,7 @@ class _LocalRun:
         wanted = min(self.count, len(self.waiting) + len(self.running_workers()))
         try:
             while len(self.workers) < wanted:
-                self.workers.append(WorkerProcess())
+                self.workers.append(WorkerProcess(self.clock))
         except OSError as error:  # no memory, or too many processes
             if self.workers:
                 self.count = len(self.workers)
@@ -116,6 +118,7 @@ class _LocalRun:
     def poll(self) -> None:
         """Handles the messages and deaths of workers, and the progress of running jobs."""
         wait_for_message(self.workers, POLL_SECONDS)
+        self.clock.advance()
         for worker in list(self.workers):
             try:
                 self.handle_message(worker, worker.receive())
@@ -201,7 +204,7 @@ class _LocalRun:
 
         Jobs of a group share their time, so the group has the time of all of them.
         """
-        now, group = time.monotonic(), worker.group
+        now, group = self.clock.seconds, worker.group
         seconds, wall = now - worker.began, self.limits.wall * len(group)
         if not group:
             if not worker.is_ready and seconds > self.limits.stall:

@@ -14,6 +14,7 @@ from typing import Any
 from ganbench.experiments.signals import defer_ctrl_c
 
 from .base import Job, JobGroup
+from .watch_clock import WatchClock
 from .worker import READY, run_worker
 
 MAX_SECONDS_TO_EXIT = 10.0  # for an idle worker, before it is killed
@@ -24,8 +25,9 @@ MAX_TAIL_BYTES = 4000  # of a worker's last output
 class WorkerProcess:
     """A worker process, its jobs and its output, which the runner prints to standard error."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: WatchClock) -> None:
         """Starts the process; raises OSError if the system cannot."""
+        self.clock = clock
         context = multiprocessing.get_context("spawn")
         self.output = tempfile.TemporaryFile()  # noqa: SIM115
         self.pipe, other_end = context.Pipe()
@@ -33,17 +35,17 @@ class WorkerProcess:
         self.process = context.Process(target=run_worker, args=(other_end, inherited))
         with other_end, inherited, defer_ctrl_c():  # the worker inherits the blocked signals
             self.process.start()
-        self.began = time.monotonic()
+        self.began = clock.seconds
         self.is_ready = False
         self.group: JobGroup = []
         self.printed = self.job_output_start = 0  # positions in the output
         self.last_event = 0.0  # time of the last event of its jobs, by whichever clock
-        self.last_life = self.began  # when this runner first read it, by a clock that never jumps
+        self.last_life = self.began  # when this runner read it, by its clock
 
     def assign(self, group: JobGroup) -> None:
         """Sends jobs of one store to this worker, which must be ready and idle."""
         job = group[0].job
-        self.group, self.began = group, time.monotonic()
+        self.group, self.began = group, self.clock.seconds
         self.job_output_start = os.fstat(self.output.fileno()).st_size
         self.last_event, self.last_life = 0.0, self.began
         for status in group:
@@ -67,7 +69,7 @@ class WorkerProcess:
     def update_progress(self) -> None:
         """Updates the progress of the jobs, and the time of their last sign of life."""
         if (last := max(status.read_last_event() for status in self.group)) != self.last_event:
-            self.last_event, self.last_life = last, time.monotonic()
+            self.last_event, self.last_life = last, self.clock.seconds
 
     def read_end(self, job: Job) -> dict[str, str] | None:
         """Returns the end of a job that this worker recorded, or None."""

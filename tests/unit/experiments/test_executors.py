@@ -261,6 +261,21 @@ def test_clock_may_jump(suite_file, tmp_path, monkeypatch, hours):
     assert attempts(statuses) == [1, 1]
 
 
+def test_pause_of_the_run_costs_no_trial(statuses, monkeypatch):
+    """As by Ctrl-Z and `fg`: the runner and its workers stop for an hour."""
+    real_time, paused = time.monotonic, []
+    monkeypatch.setattr(time, "monotonic", lambda: real_time() + 3600 * len(paused))
+
+    def pause():
+        if statuses[0].state == "running" and not paused:
+            paused.append(True)
+
+    Local(1).run(statuses, TrialLimits(wall=300, stall=60), pause)
+    assert paused
+    assert [status.state for status in statuses] == ["done", "done"]
+    assert attempts(statuses) == [1, 1]
+
+
 def test_ctrl_c_starts_no_further_trial(statuses):
     def press_ctrl_c():
         if statuses[0].state == "running":
