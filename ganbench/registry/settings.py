@@ -46,12 +46,13 @@ def declared_choices(base: type) -> dict[str, tuple[str, ...]]:
 
 
 def require_declared_choices(part: type, base: type, label: str) -> None:
-    """Raises SpecError if a class attribute of a part is none of its texts; passes properties."""
+    """Raises SpecError if a class attribute of a part is absent or none of its texts; passes properties."""
     for name, choices in declared_choices(base).items():
-        value = getattr(part, name, choices[0])
+        value = getattr(part, name, None)
         if value not in choices and not isinstance(value, property):
             others, last = ", ".join(map(repr, choices[:-1])), choices[-1]
-            raise SpecError(f"{label}: {name} must be {others} or {last!r}, not {value!r}")
+            found = "it is not declared" if value is None else f"not {value!r}"
+            raise SpecError(f"{label}: {name} must be {others} or {last!r}, {found}")
 
 
 def is_setting_type(wanted: Any) -> bool:

@@ -90,6 +90,7 @@ from .factors import FACTOR
 
 class Coin(Metric):
     version = 3
+    direction = "lower"
 """
 
 

@@ -71,7 +71,7 @@ class Metric(RenamedHooks):
     version: ClassVar[int] = 1
     neutral: ClassVar[dict[str, Any]] = {}
     renamed_hooks: ClassVar[Mapping[str, str]] = METRIC_HOOKS
-    direction: ClassVar[Direction] = "lower"
+    direction: ClassVar[Direction]  # each metric declares it: a wrong one would name a wrong winner
     transform: ClassVar[Transform] = "none"
     unit: ClassVar[str] = ""
     needs: ClassVar[tuple[str, ...]] = ("features",)

@@ -93,6 +93,21 @@ def test_wrong_declaration_is_refused_at_once(measure, declaration, sentence):
         measure("Measurement(0.5)", **declaration)
 
 
+def test_direction_has_no_default(tmp_path):
+    source = METRIC.replace('        direction = "{direction}"\n', "")
+    (tmp_path / "mine.py").write_text(
+        textwrap.dedent(source.format(returned="Measurement(0.5)", transform="none"))
+    )
+    trust_local_files()
+    side = FeatureSet(torch.eye(4))
+    with (
+        resolve_beside(tmp_path),
+        pytest.raises(SpecError, match="direction must be 'lower' or 'higher', it is not declared"),
+    ):
+        MeasurementRules().measure_or_reason("mine.py:Mine", side, side)
+    forget_local_files()
+
+
 @pytest.mark.parametrize(
     "returned",
     ["0.5", "None", "torch.tensor(0.5)", "Measurement(torch.tensor(0.5))", "Measurement(True)"],
