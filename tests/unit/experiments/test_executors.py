@@ -326,10 +326,10 @@ def test_run_goes_on_with_the_workers_that_can_be_started(statuses, monkeypatch)
     started = []
 
     class Scarce(local.WorkerProcess):
-        def __init__(self):
+        def __init__(self, clock):
             if started:
                 raise OSError("Cannot allocate memory")
-            super().__init__()
+            super().__init__(clock)
             started.append(self)
 
     monkeypatch.setattr(local, "WorkerProcess", Scarce)
