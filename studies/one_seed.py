@@ -6,12 +6,14 @@
 results spread, how often few seeds name another best cell, and what tests decide with few seeds.
 """
 
+import math
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from adaptive_seeds import CHANCE, decide_adaptively, fixed_seeds_of_power, power_of
 from numpy.typing import NDArray
 from scipy import special, stats
 
@@ -30,6 +32,7 @@ PAGE = "one_seed.md"
 QUANTILES = {"lowest": 0.0, "5 %": 0.05, "median": 0.5, "95 %": 0.95, "highest": 1.0}
 TESTED_SEEDS = (2, 3, 5, 10, 20)
 BEST_OF = (1, 2, 3, 5, 10, 20)
+ADAPTIVE_ROUNDS = ((3, 5, 8, 12), (5, 10, 20, 40))
 DRAWS = 400  # of seeds, for each number of seeds that the tests see
 SHARES = ["SD", "share of sampling"]
 
@@ -114,6 +117,38 @@ def compare_directions(
     return float(np.mean(same)), float(np.mean(opposite)), float(np.mean(others))
 
 
+def verdicts_of_adaptive_seeds(frame: pd.DataFrame, draws: int = 2000) -> pd.DataFrame:
+    """Computes what adaptive seeds show if they meet the seeds in a drawn order."""
+    table, truth = log_outcomes(frame).dropna(), directions_over_grid(frame)
+    differences = table.drop(columns="none").sub(table["none"], axis=0)
+    rng = np.random.default_rng(0)
+    orders = [rng.permutation(len(table)) for _ in range(draws)]
+    values = np.stack([differences.to_numpy()[order].T for order in orders])[:, :, None]
+    signs = {"helps": -1.0, "harms": 1.0}
+    effects = np.array([signs.get(truth.get(tricks, ""), 0.0) for tricks in differences])
+    return pd.DataFrame([adaptive_row(values, effects, rounds) for rounds in ADAPTIVE_ROUNDS])
+
+
+def adaptive_row(values: Numbers, effects: Numbers, rounds: tuple[int, ...]) -> dict[str, object]:
+    """Decides the tricks of all draws [draws, tricks, 1, seeds] by adaptive seeds.
+
+    `effects` are the signs that all seeds show, 0 where they show none. `fixed` is the smallest fixed number of
+    seeds that shows as many of them by Holm's method.
+    """
+    answers = decide_adaptively(values, rounds, CHANCE)
+    power, arms = power_of(answers, effects), len(effects) + 1
+    fixed = fixed_seeds_of_power(values, effects, power) or math.nan
+    return {
+        "rounds": ", ".join(map(str, rounds)),
+        "trainings": answers.count_trainings(1).mean(),
+        "shown": power,
+        "opposite": (answers.signs * np.sign(effects) < 0).any(1).mean(),
+        "others": ((answers.signs != 0) & (effects == 0)).any(1).mean(),
+        "fixed seeds": fixed,
+        "their trainings": fixed * arms,
+    }
+
+
 def correlate_cells(frame: pd.DataFrame) -> pd.DataFrame:
     """Correlates log outcomes between cells over seeds, for each pair of cells."""
     table = log_outcomes(frame).dropna()
@@ -142,6 +177,10 @@ def render_page(frame: pd.DataFrame, verdicts: pd.DataFrame) -> str:
         "Share of the effects of all seeds that fewer seeds show too. Shares of draws that show an effect in the "
         "opposite direction, and one that all seeds do not show.",
         format_table(verdicts, percent=["shown", "opposite", "others"]),
+        "## Adaptive seeds",
+        "A suite with adaptive seeds meets these seeds in a drawn order. *trainings* is its mean number of trainings; "
+        "shares are as above. *fixed seeds* is the smallest fixed number of seeds that shows as many effects.",
+        format_table(verdicts_of_adaptive_seeds(frame), percent=["shown", "opposite", "others"]),
         "## The best of some seeds",
         "FID of the best seed over the mean of all seeds, averaged over cells.",
         format_table(best_of_seeds(frame)),
