@@ -46,7 +46,7 @@ def declared_choices(base: type) -> dict[str, tuple[str, ...]]:
 
 
 def require_declared_choices(part: type, base: type, label: str) -> None:
-    """Raises SpecError if a class attribute of a part is absent or none of its texts; passes properties."""
+    """Raises SpecError if a class attribute of a part is none of its texts; passes properties."""
     for name, choices in declared_choices(base).items():
         value = getattr(part, name, None)
         if value not in choices and not isinstance(value, property):

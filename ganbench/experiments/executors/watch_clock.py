@@ -1,4 +1,4 @@
-"""The time in which a runner watched its workers: limits of trials do not count a pause of the runner."""
+"""The time in which a runner watched its workers: limits of trials do not count its pauses."""
 
 import time
 
