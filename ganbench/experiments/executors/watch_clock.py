@@ -1,4 +1,4 @@
-"""The time in which a runner watched its workers: limits of trials do not count its pauses."""
+"""The time in which a runner watched its workers: limits of trials leave out its pauses."""
 
 import time
 
