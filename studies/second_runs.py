@@ -25,7 +25,7 @@ from ganbench.report.markdown import markdown_table
 
 PUBLISHED = Path(__file__).parents[1] / "results" / "published"
 FOLDER = PUBLISHED / "second_runs"
-CLAIMS = {"kurach": "kurach", "lucic": "lucic", "r3gan_ablation": "r3gan"}  # by suite
+CLAIMS = {"kurach": "kurach", "lucic": "lucic", "r3gan_ablation": "r3gan", "modes": "pacgan"}
 Frames = dict[str, tuple[pd.DataFrame, pd.DataFrame]]  # of both runs, by suite
 
 PAGE = """# Suites that were run twice
@@ -59,7 +59,7 @@ Each effect with its interval at the level of Holm's test, and its verdict.
 
 
 def read_runs() -> Frames:
-    suites = [suite for suite in CLAIMS if (FOLDER / suite).is_dir()]
+    suites = sorted(folder.name for folder in FOLDER.iterdir() if folder.is_dir())
     return {s: (ganbench.load(PUBLISHED / s), ganbench.load(FOLDER / s)) for s in suites}
 
 
@@ -121,9 +121,10 @@ def describe_agreement(effects: pd.DataFrame) -> str:
 def compare_claims(runs: Frames) -> pd.DataFrame:
     """Returns the answers to each comparable claim of a suite's paper, from both runs."""
     rows = []
-    for suite, frames in runs.items():
+    for suite in filter(runs.__contains__, CLAIMS):
         declared = load_claim(find_claim_file(CLAIMS[suite]))
-        for before, after in zip(*(judge_claim(declared, frame) for frame in frames), strict=True):
+        answers = (judge_claim(declared, frame) for frame in runs[suite])
+        for before, after in zip(*answers, strict=True):
             if before.verdict != "not comparable":
                 rows.append((CLAIMS[suite], before.claim, before.verdict, after.verdict))
     return pd.DataFrame(rows, columns=["paper", "claim", "first run", "second run"])
