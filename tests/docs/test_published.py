@@ -6,6 +6,8 @@ from pathlib import Path
 
 import bisections
 import budgets
+import networks
+import numpy as np
 import one_seed
 import pandas as pd
 import pytest
@@ -442,6 +444,31 @@ def test_tests_with_fewer_seeds_agree_with_a_second_draw():
     again = one_seed.verdicts_of_fewer_seeds(ganbench.load(folder), draws=10).set_index("seeds")
     assert again["shown"].loc[3] < 0.2
     assert again["shown"].loc[20] == pytest.approx(published.loc[20], abs=0.3)
+
+
+def test_page_of_networks_equals_rows():
+    page = (PUBLISHED / "seeds" / "networks.md").read_text("utf-8")
+    assert page == networks.render_page()
+
+
+@pytest.mark.parametrize(("shared", "shown"), [(1.0, True), (0.0, False)])
+def test_seeds_of_one_network_are_correlated_only_if_they_share_noise(shared, shown):
+    draw = np.random.default_rng(1)
+    both = draw.normal(size=(6, 4))  # seeds x tricks
+    changes = {
+        ("digits", "gan", loss): shared * both + 0.3 * draw.normal(size=(6, 4)) for loss in "abc"
+    }
+    (kind,) = kinds = networks.pairs_by_kind(changes)
+    assert kind == networks.ONE_NETWORK
+    assert (networks.p_value(changes, kinds[kind], kind) < 0.01) == shown
+
+
+def test_tricks_of_one_background_count_as_one_sample():
+    """A hundred tricks with the same noise show no more than one: three seeds have six orders."""
+    noise = np.array([[-1.0], [0.1], [0.9]]) * np.ones(100)
+    changes = {("digits", "gan", "a"): noise, ("digits", "gan", "b"): noise}
+    ((kind, pairs),) = networks.pairs_by_kind(changes).items()
+    assert networks.p_value(changes, pairs, kind) > 0.1
 
 
 def test_page_of_budgets_equals_its_rows():
