@@ -2,9 +2,9 @@
 
     PYTHONPATH=tests .venv/bin/python studies/penalty_noise.py     a minute
 
-The estimate of R1 by one random direction for each image is unbiased. Training follows its gradient by the weights,
-whose noise this study measures: at discriminators that exact R1 has trained for some hundred steps, over many draws
-of the directions, beside the gradients of the exact penalty and of the adversarial loss.
+The estimate of R1 by one random direction for each image is unbiased for small steps. Training follows its gradient
+by the weights, whose noise this study measures: at discriminators that exact R1 has trained for some hundred steps,
+over many draws of the directions, beside the gradients of the exact penalty and of the adversarial loss.
 """
 
 from collections.abc import Iterator
@@ -63,22 +63,29 @@ def estimated_penalty(network: Discriminator, epsilon: float, share: float, seed
     return WEIGHT / 2 * slopes.square().mean()
 
 
+def format_mean(values: Tensor) -> str:
+    return f"{values.mean():.4f} ± {values.std() / len(values) ** 0.5:.4f}"
+
+
 def measure_noise(variant: str) -> Iterator[dict[str, object]]:
     """Yields a row for each estimate: its mean value, and the noise of its gradient."""
     network = train_discriminator(variant)
     exact = exact_penalty(network)
     exact_gradient = weight_gradient(exact_penalty(network), network)
     adversarial = weight_gradient(softplus(-real_batch(network).real_score).mean(), network)
+    smallest_step = None
     for epsilon, share in ESTIMATES:
         terms = [estimated_penalty(network, epsilon, share, seed) for seed in range(DRAWS)]
-        value = torch.stack([term.detach() for term in terms]).mean() / exact.detach()
+        values = torch.stack([term.detach() for term in terms]) / exact.detach()
+        smallest_step = values if smallest_step is None else smallest_step
         gradients = torch.stack([weight_gradient(term, network) for term in terms])
         noise = (gradients - gradients.mean(0)).norm(dim=1).mean()
         yield {
             "network": variant,
             "epsilon": f"{epsilon:g}",
             "share": f"{share:g}",
-            "value / exact": format_number(value.item()),
+            "value / exact": format_mean(values),
+            "change from the first": format_mean(values - smallest_step),
             "noise / exact gradient": format_number((noise / exact_gradient.norm()).item()),
             "noise / adversarial gradient": format_number((noise / adversarial.norm()).item()),
         }
@@ -88,8 +95,9 @@ PAGE = """# Noise of R1 by finite differences
 
 `PYTHONPATH=tests python studies/penalty_noise.py` makes this page: {draws} draws of the directions at discriminators
 that exact R1 has trained for {steps} steps on digits, as in the suite `penalties`. *value*: the mean estimate over the
-exact penalty. *noise*: the mean distance of a gradient by the weights from the mean gradient, over the length of
-the exact penalty's gradient, and of the adversarial loss's on the same reals.
+exact penalty, ± its standard error. *change from the first*: the mean difference from the first row of the network, at
+the same directions. *noise*: the mean distance of a gradient by the weights from the mean gradient, over the length
+of the exact penalty's gradient, and of the adversarial loss's on the same reals.
 
 {table}
 """
