@@ -401,6 +401,7 @@ def test_retrained_page_equals_its_results():
     assert retrain.summarize(results).to_markdown(index=False) in page
     compared = retrain.compare_machines("tricks", "hundred_seeds")
     assert compared["ratio"] in page.replace("\n", " ")
+    assert (compared["shared"], compared["seeds"]) == (18, 3)  # a seed of a network counts once
     for result in results:
         assert result.trial in retrain.draw_trials(result.suite)
 
