@@ -235,16 +235,15 @@ def error_of_equal_counts(
 
 
 def merge_networks(weighted: Iterable[tuple[float, Change]]) -> list[tuple[float, Change]]:
-    """Merges the changes of each network into one, as far as they have common seeds."""
+    """Merges the changes of each network into one: they are never independent."""
     groups: dict[Hashable, list[tuple[float, Change]]] = {}
     for place, (weight, change) in enumerate(weighted):
-        is_shared = change.network is not None and change.freedom > 0
-        groups.setdefault((change.network,) if is_shared else place, []).append((weight, change))
-    merged: list[tuple[float, Change]] = []
-    for group in groups.values():
-        one = merge_changes(group) if len(group) > 1 else None
-        merged += [one] if one else group
-    return merged
+        key = place if change.network is None else (change.network,)
+        groups.setdefault(key, []).append((weight, change))
+    return [
+        group[0] if len(group) == 1 else merge_changes(group) or bound_changes(group)
+        for group in groups.values()
+    ]
 
 
 def merge_changes(group: Sequence[tuple[float, Change]]) -> tuple[float, Change] | None:
@@ -261,6 +260,25 @@ def merge_changes(group: Sequence[tuple[float, Change]]) -> tuple[float, Change]
         return None
     mean = sum(weight * change.mean for weight, change in group) / size
     return size, replace(summed, mean=mean)
+
+
+def bound_changes(group: Sequence[tuple[float, Change]]) -> tuple[float, Change]:
+    """Adds up weighted changes of one network by a bound; returns a weight and their change.
+
+    The error of a sum is at most the sum of the errors, whatever the correlations. The freedom is the
+    smallest. A change with a single seed or pair borrows the mean variance of the others.
+    """
+    size = sum(abs(weight) for weight, _ in group)
+    mean = sum(weight * change.mean for weight, change in group) / size
+    known = [change for _, change in group if change.freedom > 0]
+    if not known:
+        return size, Change(mean, math.nan, 0, 1)
+    spread = sum(change.seeds * change.variance for change in known) / len(known)
+    variances = [c.variance if c.freedom > 0 else spread / c.seeds for _, c in group]
+    errors = zip(group, map(math.sqrt, variances), strict=True)
+    error = sum(abs(weight) * each for (weight, _), each in errors) / size
+    freedom, seeds = min(c.freedom for c in known), max(c.seeds for c in known)
+    return size, Change(mean, error**2, freedom, seeds)
 
 
 def add_common_seeds(
