@@ -67,15 +67,16 @@ class Estimate:
         return 2 * float(stats.t.sf(abs(self.mean) / self.error, self.freedom))
 
     def p_above(self, bound: float) -> float:
-        """Computes the one-sided p-value of the hypothesis of a change of at most the bound."""
-        if self.error == 0:
-            return float(self.mean <= bound)
+        """Computes the one-sided p-value of the hypothesis of a change of at most the bound.
+
+        Without an error there is no evidence against it.
+        """
+        if math.isnan(self.error):
+            return 1.0
         return float(special.stdtr(self.freedom, (bound - self.mean) / self.error))
 
     def upper_bound(self) -> float:
-        """Computes the one-sided upper confidence bound."""
-        if self.error == 0:
-            return self.mean
+        """Computes the one-sided upper confidence bound; NaN without an error."""
         return self.mean + float(special.stdtrit(self.freedom, CONFIDENCE_LEVEL)) * self.error
 
     def smallest_detectable(self, family: float) -> float:
@@ -227,11 +228,14 @@ def error_of_equal_counts(
     are no counts changed alike.
     """
     values = [v for c in changes for own in c.samples.values() for v in own.values()]
-    are_counts = bool(values) and all(float(value).is_integer() for value in values)
-    if not mean or not are_counts:
+    if not mean or not are_whole(values):
         return math.nan
     parts = [w**2 / c.seeds for w, c in zip(weights, changes, strict=True)]
     return math.sqrt(ROUNDING_VARIANCE * sum(parts))
+
+
+def are_whole(values: Sequence[float] | np.ndarray) -> bool:
+    return len(values) > 0 and all(float(value).is_integer() for value in values)
 
 
 def merge_networks(weighted: Iterable[tuple[float, Change]]) -> list[tuple[float, Change]]:
@@ -328,6 +332,19 @@ def arm_difference(trick: np.ndarray, none: np.ndarray, paired: bool) -> Change:
 
 
 def difference_of_means(one: np.ndarray, other: np.ndarray) -> Estimate:
-    """Computes the mean of one minus that of the other, with Welch's error and freedom."""
-    change = arm_difference(one, other, paired=False)
+    """Computes the mean of one minus that of the other, with Welch's error and freedom.
+
+    Values that are equal on each side have no error, but counts have that of rounding.
+    """
+    sides = [part for part in map(mean_change_of, (one, -other)) if part]
+    change, values = sum_changes(sides, 2), np.concatenate([one, other])
+    if change and change.variance <= (MAX_ROUNDING * np.abs(values).max()) ** 2:
+        change = sum_changes([with_error_of_rounding(side, values) for side in sides], 2)
+    assert change
     return Estimate(change.mean, math.sqrt(change.variance), change.freedom)
+
+
+def with_error_of_rounding(side: Change, values: np.ndarray) -> Change:
+    """Returns the mean of one side with the error of whole numbers; NaN if values are none."""
+    share = ROUNDING_VARIANCE / 2 if are_whole(values) else math.nan
+    return replace(side, variance=share / side.seeds)

@@ -77,7 +77,7 @@ class GateTestRecord(Record):
     before: Number
     after: Number
     worse: Number = Field(description="The worsening on the transformed scale.")
-    bound: Number = Field(description="One-sided upper bound of `worse`; null for failures.")
+    bound: Number = Field(description="One-sided upper bound of `worse`; null without an error.")
     margin: Number
     change: str = Field(description="The worsening as text.")
     p: Number = Field(description="One-sided, Holm-corrected.")

@@ -31,7 +31,7 @@ class Separation:
     @property
     def is_reversed(self) -> bool:
         """Whether bad is proven to be better than good."""
-        return 1 - self.p <= self.level
+        return self.difference < 0 and 1 - self.p <= self.level
 
 
 def separation_of(good: Sequence[float], bad: Sequence[float], error: float) -> Separation:

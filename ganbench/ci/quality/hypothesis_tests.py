@@ -43,7 +43,7 @@ class GateTest:
     before: float  # mean on the metric's own scale, or the share of failures
     after: float
     worse: float  # the worsening on the transformed scale
-    bound: float  # one-sided 95 % upper confidence bound of `worse`; NaN for failures
+    bound: float  # one-sided 95 % upper confidence bound of `worse`; NaN without an error
     margin: float  # on the transformed scale
     change: str  # the worsening as text
     p: float  # one-sided; null: at most the margin; Holm-corrected by `run_tests`
@@ -122,7 +122,10 @@ def non_inferiority_test(
     scale: MetricScale,
     margin: float,
 ) -> GateTest:
-    """Computes Welch's one-sided test for a worsening beyond the margin."""
+    """Computes Welch's one-sided test for a worsening beyond the margin.
+
+    Values without variance prove nothing, but equal counts have the error of rounding.
+    """
     one, other = scale.transformed(before), scale.transformed(after)
     ordered = (other, one) if scale.is_lower_better else (one, other)
     worsening, allowed = difference_of_means(*ordered), scale.margin_on_scale(margin)

@@ -184,7 +184,7 @@ def gate_row(test: GateTest, caught: float | None) -> tuple[str, ...]:
     detectable = "" if caught is None else f"{test.scale.worsen_value(test.before, caught):.4g}"
     return (
         test.metric,
-        *(f"{value:.4g}" for value in ends),
+        *("" if math.isnan(value) else f"{value:.4g}" for value in ends),
         detectable,
         f"{test.p:.2g}",
         test.verdict,

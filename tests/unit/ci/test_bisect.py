@@ -133,6 +133,13 @@ def test_separation_is_welchs_test():
     assert separation.level == pytest.approx(0.05 / (2 * 3))  # the second look
 
 
+@pytest.mark.parametrize("bad", [0.5, 0.3, 1.0])
+def test_equal_values_prove_nothing(bad):
+    separation = separation_of([0.5] * 3, [bad] * 3, 0.05)
+    assert not separation.is_proven
+    assert not (bad == 0.5 and separation.is_reversed)
+
+
 def test_levels_of_all_looks_sum_to_error():
     levels = [separation_of([0.0] * n, [0.0] * n, 0.05).level for n in range(3, 2003)]
     assert 0.0499 < sum(levels) <= 0.05
