@@ -7,7 +7,13 @@ import pytest
 from statsmodels.stats.multitest import multipletests
 from synthetic_rows import arms, frame, row
 
-from ganbench.analysis.contrasts import Estimate, holm_correct, holm_divisors
+from ganbench.analysis.contrasts import (
+    Estimate,
+    change_of_samples,
+    estimate_contrast,
+    holm_correct,
+    holm_divisors,
+)
 from ganbench.analysis.coverage import TrickCoverage
 from ganbench.analysis.effects import Effect, VerdictRule, holm_corrections, trick_effects
 from ganbench.analysis.interactions import all_interactions
@@ -46,6 +52,27 @@ def test_families_without_effects_are_rarely_wrong():
         intervals = [e.interval(tests) for e, tests in zip(estimates, divisors, strict=True)]
         wrong += any(low > 0 or high < 0 for low, high in intervals)
     assert 0.035 < wrong / 2000 < 0.065
+
+
+def has_false_claim(spreads, rng, tricks=27, seeds=3):
+    """Draws a grid without effects, and corrects the tests of its tricks."""
+    noise = rng.normal(size=(tricks, len(spreads), seeds)) * np.array(spreads)[:, None]
+    estimates = (
+        estimate_contrast([change_of_samples({"": dict(enumerate(own))}, n)
+                           for n, own in enumerate(of_trick)])
+        for of_trick in noise.tolist()
+    )  # fmt: skip
+    return min(holm_correct([estimate.p() for estimate in estimates])) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("spreads", "low", "high"), [((1, 1, 1), 0.0, 0.05), ((1, 0.1, 0.1), 0.1, 0.3)]
+)
+def test_false_claims_with_unequal_networks_are_as_documented(spreads, low, high):
+    """Satterthwaite's freedom is too large in the tail if one of few networks is much noisier."""
+    rng, grids = np.random.default_rng(0), 150
+    share = sum(has_false_claim(spreads, rng) for _ in range(grids)) / grids
+    assert low <= share <= high
 
 
 @pytest.mark.parametrize("shown", [0, 9])
