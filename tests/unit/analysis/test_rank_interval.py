@@ -63,6 +63,14 @@ def test_rank_intervals_cover_true_ranks(seeds, spread):
     assert covered.mean() / runs > 0.95
 
 
+def test_the_chosen_first_arm_is_separated_too_often_as_documented():
+    """The tests of one arm hold 5 %, but not those of the arm that looks best."""
+    rng, tables = np.random.default_rng(0), 200
+    drawn = (rng.normal(size=(30, 10)) for _ in range(tables))
+    shown = [separable_pairs(arms[np.argsort(arms.mean(axis=1))].tolist())[0] for arms in drawn]
+    assert 0.1 < np.mean([decided.any() for decided in shown]) < 0.3
+
+
 def test_separated_arms_have_single_ranks():
     rng = np.random.default_rng(1)
     values = [rng.normal(mean, 0.01, 5).tolist() for mean in (3, 1, 2)]
