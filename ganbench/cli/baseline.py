@@ -196,6 +196,8 @@ def write_suite_baseline(suite: str, new: NewBaseline, place: TrainingPlace) -> 
 
 def write_image_baseline(sets: ImageSets, new: NewBaseline, terms: ImageTerms) -> None:
     settings, before = terms.settings, new.before
+    if before and before.kind != "images":
+        fail(f"{new.path} is a baseline of the suite {before.name}, not of images")
     require_weights_of_command(settings["extractor"], "ganbench", *sets.fakes, sets.real)
     from ganbench.ci.quality.image_sets import (
         make_image_baseline,
@@ -205,8 +207,6 @@ def write_image_baseline(sets: ImageSets, new: NewBaseline, terms: ImageTerms) -
     )
     from ganbench.devices import select_device
 
-    if before and before.kind != "images":
-        fail(f"{new.path} is a baseline of the suite {before.name}, not of images")
     margins, device = parse_margins(terms.margins, settings["metrics"]), select_device(sets.device)
     require_baseline_count(len(sets.fakes))
     evaluations = evaluate_sets(sets, settings)

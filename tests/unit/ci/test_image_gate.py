@@ -1,5 +1,7 @@
 """The commands `gate` and `baseline` of images of other programs."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from gate_runs import refuse_measuring, run_program
@@ -127,6 +129,15 @@ def test_image_usage_errors_exit_2(gated_images, case):
     result = run_program(gated_images, line)
     assert result.exit_code == 2, result.output
     assert message in result.output
+
+
+def test_baseline_of_a_suite_is_no_baseline_of_images(tmp_path):
+    published = Path(__file__).parents[3] / "suites" / "gate.baseline.json"
+    (tmp_path / "suite.json").write_bytes(published.read_bytes())
+    line = "baseline update fakes.npy --real reals.npy --baseline suite.json --reason x"
+    result = run_program(tmp_path, line)
+    assert result.exit_code == 2, result.exception
+    assert "suite.json is a baseline of the suite gate, not of images" in result.output
 
 
 def test_a_gate_uses_the_extractor_of_its_baseline(image_folder):
