@@ -58,6 +58,7 @@ from .user_code import user_code
 MIN_IMAGES = 10  # a shorter list is no set of images
 READING_STREAM = "reading"
 MAX_HELD_BYTES = 2**31  # of the images of an iterator, which are held in memory
+END_OF_ENTRIES = object()  # None may be an entry of an iterator
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,8 +242,8 @@ class LoaderSource(ObjectSource):
     def iter_batches(self, batches: Iterator[Any], batched: bool) -> Iterator[Any]:
         for number in count():
             with self.reading("batch", number):
-                batch = next(batches, None)
-            if batch is None:
+                batch = next(batches, END_OF_ENTRIES)
+            if batch is END_OF_ENTRIES:
                 return
             yield from images_of_entry(batch, f"batch {number} of {self.name}", batched)
 
@@ -313,8 +314,8 @@ def iter_entries(given: Iterable[Any], kind: str) -> Iterator[Any]:
         entries = iter(given)
     for number in count():
         with user_code(f"{kind}[{number}] raised"):
-            entry = next(entries, None)
-        if entry is None:
+            entry = next(entries, END_OF_ENTRIES)
+        if entry is END_OF_ENTRIES:
             return
         yield from images_of_entry(entry, f"{kind}[{number}]")
 

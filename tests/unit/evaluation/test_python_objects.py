@@ -60,6 +60,14 @@ class Stream(IterableDataset):
         return iter(TENSORS)
 
 
+HOLED = [*TENSORS[:20], None, *TENSORS[20:]]
+
+
+class Holed(IterableDataset):
+    def __iter__(self):
+        return iter(HOLED)
+
+
 PICTURES = [Image.fromarray(image) for image in FAKES]
 
 OBJECTS = {
@@ -248,6 +256,14 @@ REFUSED = {
     "holds floats, but the first image does not": lambda: [*TENSORS[:12], *FLOATS[12:]],
     "has shape": lambda: [torch.zeros(5, 8, 8)] * COUNT,
 }
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: (entry for entry in HOLED), lambda: DataLoader(Holed(), batch_size=None)]
+)
+def test_none_does_not_end_the_images(make):
+    with pytest.raises(Unreadable, match=r"20.* is a NoneType, not an image"):
+        score(make())
 
 
 @pytest.mark.parametrize("message", REFUSED)
