@@ -8,7 +8,7 @@ from typing import Any
 from ganbench.devices import Numerics
 from ganbench.evaluation.extractors import EXTRACTORS
 from ganbench.evaluation.metrics import METRICS
-from ganbench.files import CorruptFile, read_json
+from ganbench.files import CorruptFile
 from ganbench.gan.hyperparameters import Hyperparameters
 from ganbench.gan.recipe import Recipe
 from ganbench.local_files import bind_stored_files
@@ -123,13 +123,13 @@ class Trial:
 def read_trial(store: Store, identifier: str) -> Trial:
     """Returns the trial with this SHA-256, or with these first 16 digits of it.
 
-    Raises CorruptFile if its spec.json is missing, and LocalFileError if it names local files that are
-    not trusted.
+    Raises CorruptFile if its spec.json is missing, damaged or of another trial. Raises LocalFileError if
+    it names local files that are not trusted.
     """
-    path = store.trial_folder(identifier).spec_path
-    content = read_json(path)
-    if content is None:
-        raise CorruptFile(f"{path} is missing: without it the trial cannot be rebuilt")
-    if sources := content.get("sources"):
-        bind_stored_files(sources, path.parent / SOURCES_FOLDER)
-    return Trial.from_json(json.dumps(content["trial"]))
+    folder = store.trial_folder(identifier)
+    spec = folder.read_spec()
+    if spec is None:
+        raise CorruptFile(f"{folder.spec_path} is missing: without it the trial cannot be rebuilt")
+    if sources := spec.get("sources"):
+        bind_stored_files(sources, folder.folder / SOURCES_FOLDER)
+    return Trial.from_json(json.dumps(spec["trial"]))

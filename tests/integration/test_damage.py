@@ -12,7 +12,7 @@ from ganbench.experiments.outcomes import check_trial_files, distinct_items, rea
 from ganbench.experiments.run_trial import run_trial
 from ganbench.experiments.store import CHECKPOINT_NAMES, Store, read_plan
 from ganbench.experiments.trial import read_trial
-from ganbench.files import CorruptFile, read_json
+from ganbench.files import CorruptFile, read_json, write_json
 
 pytestmark = pytest.mark.heavy
 
@@ -207,6 +207,20 @@ def test_foreign_checkpoint_starts_the_trial_again(results, one_trial, make):
     assert run_trial(trial, Store(results), ("fid",), lambda: False) == "done"
     assert folder.generator_path("last").read_bytes() == before
     assert not folder.checkpoint_path.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda spec: {}, "id: is missing"),
+        (lambda spec: {**spec, "identity": {**spec["identity"], "seed": 99}}, "has another id"),
+    ],
+)
+def test_trial_is_not_rebuilt_from_a_damaged_spec(results, one_trial, change, why):
+    trial, folder = one_trial
+    write_json(folder.spec_path, change(read_json(folder.spec_path)))
+    with pytest.raises(CorruptFile, match=f"{why}.*delete the trial's folder"):
+        read_trial(Store(results), trial.id)
 
 
 @pytest.mark.parametrize("harm", ["torn", "of another network"])
