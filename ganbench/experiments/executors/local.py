@@ -242,13 +242,13 @@ class _LocalRun:
 
 
 def record_failure(job: Job, why: str, output: str = "") -> None:
-    """Records a failed end of the last attempt, and its output; a full disk may prevent it.
+    """Records a failed end of the last attempt, and its output; a full or lost disk may prevent it.
 
     The process of the job has ended. If another one holds the trial, the last attempt is that one's.
     """
-    if read_holder(job.folder.folder):
-        return
     with suppress(OSError):
+        if read_holder(job.folder.folder):
+            return
         attempt = open_attempt(job)
         if output and not attempt.log_path.exists():
             attempt.log_path.write_text(output, encoding="utf-8")

@@ -195,9 +195,10 @@ class RemoteRun:
         for bundle, end in ended.items():
             try:
                 outcomes = self.read_progress(bundle)
+                begun = find_begun(unfinished(bundle.statuses))
             except OSError:  # the next poll has it again
                 continue
-            self.handle_end(bundle, end, outcomes)
+            self.handle_end(bundle, end, outcomes, begun)
             self.drop(bundle)
 
     def drop(self, bundle: Bundle) -> None:
@@ -215,10 +216,11 @@ class RemoteRun:
                 status.state = "running"
         return outcomes
 
-    def handle_end(self, bundle: Bundle, end: JobEnd, outcomes: Outcomes) -> None:
+    def handle_end(
+        self, bundle: Bundle, end: JobEnd, outcomes: Outcomes, begun: list[JobStatus]
+    ) -> None:
         """Sends the trials again that a job left without a final outcome."""
         left = unfinished(bundle.statuses)
-        begun = [status for status in left if status.last_own_attempt()]
         if left and not begun and not outcomes and not end.cluster_lost:
             self.count_empty_job(bundle, end.reason)
         else:
@@ -246,8 +248,10 @@ class RemoteRun:
         record_failure(status.job, why)
         if status.tries < MAX_LOSSES:
             self.waiting.append([status])
-        else:
-            finish(status, "failed", f"lost {MAX_LOSSES} times; the last time: {why}")
+            return
+        with suppress(OSError):  # a network disk may fail for a while
+            status.read_events()
+        status.state, status.reason = "failed", f"lost {MAX_LOSSES} times; the last time: {why}"
 
     def count_empty_job(self, bundle: Bundle, why: str) -> None:
         """Counts a job that began no trial; raises WorkersDied at the third in a row.
@@ -272,16 +276,26 @@ class RemoteRun:
         """Stops running trials with checkpoints, and removes queued ones; kills after Ctrl-C."""
         self.waiting.clear()
         self.busy.clear()
-        (self.folder / "stop").touch()
-        queued = [b for b in self.active if not any(s.last_own_attempt() for s in b.statuses)]
-        self.carrier.cancel_queued(queued)
+        is_requested = self.request_stop()
         while self.active:
+            is_requested = is_requested or self.request_stop()
             for bundle in list(self.carrier.poll()):
-                self.read_stopped(bundle)
-                self.drop(bundle)
+                with suppress(OSError):  # the next poll has it again
+                    self.read_stopped(bundle)
+                    self.drop(bundle)
             with suppress(OSError, DeadlineNear):  # the terminal may be closed
                 on_progress()
             time.sleep(POLL_SECONDS)
+
+    def request_stop(self) -> bool:
+        """Requests checkpoints of running trials, and removes queued jobs; returns its success."""
+        try:
+            (self.folder / "stop").touch()
+            queued = [bundle for bundle in self.active if not find_begun(bundle.statuses)]
+        except OSError:  # a network disk may fail for a while
+            return False
+        self.carrier.cancel_queued(queued)
+        return True
 
     def read_stopped(self, bundle: Bundle) -> None:
         outcomes = bundle.read_outcomes()
@@ -300,6 +314,11 @@ class RemoteRun:
 
 def unfinished(statuses: Iterable[JobStatus]) -> list[JobStatus]:
     return [status for status in statuses if not status.has_ended]
+
+
+def find_begun(statuses: Iterable[JobStatus]) -> list[JobStatus]:
+    """Returns the trials that a worker has begun since they were last assigned."""
+    return [status for status in statuses if status.last_own_attempt()]
 
 
 def finish(status: JobStatus, state: str, reason: str) -> None:

@@ -1,0 +1,106 @@
+"""Runs on clusters: a disk that fails for a while, and a run that cannot be set up."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from executor_runs import make_trained_statuses, once
+
+from ganbench.experiments.executors import local, remote
+from ganbench.experiments.executors.base import TrialLimits
+from ganbench.experiments.executors.bundle import Bundle
+from ganbench.experiments.executors.remote import JobEnd, Remote
+
+LIMITS = TrialLimits(wall=300, stall=300)
+
+
+class QuietCarrier:
+    """Runs no job. The jobs end that a test puts into `ends`."""
+
+    batch_size = 1
+
+    def __init__(self):
+        self.submitted, self.cancelled, self.ends = [], [], {}
+        self.is_closed = False
+
+    def submit(self, bundles):
+        self.submitted += bundles
+
+    def poll(self):
+        return dict(self.ends)
+
+    def forget(self, bundle):
+        self.ends.pop(bundle, None)
+
+    def cancel_queued(self, not_begun):
+        self.cancelled += not_begun
+
+    def close(self):
+        self.is_closed = True
+
+
+@dataclass(frozen=True)
+class Quiet(Remote):
+    carrier: QuietCarrier = field(default_factory=QuietCarrier)
+
+    def connect(self):
+        return self.carrier
+
+
+@pytest.fixture
+def executor(monkeypatch):
+    monkeypatch.setattr(remote, "POLL_SECONDS", 0.01)
+    return Quiet()
+
+
+@pytest.fixture
+def statuses(tmp_path):
+    return make_trained_statuses(tmp_path, "store", images=640, seeds=1)
+
+
+@pytest.fixture
+def fail_once(monkeypatch):
+    """Makes the next call of a function fail like a network disk."""
+
+    def fail(owner, name):
+        working = getattr(owner, name)
+
+        def fail_and_mend(*arguments, **options):
+            monkeypatch.setattr(owner, name, working)
+            raise OSError(f"{name}: Stale file handle")
+
+        monkeypatch.setattr(owner, name, fail_and_mend)
+
+    return fail
+
+
+@pytest.mark.parametrize(("owner", "name"), [(Path, "touch"), (Bundle, "read_outcomes")])
+def test_stop_survives_a_failing_disk(executor, statuses, fail_once, owner, name):
+    carrier = executor.carrier
+
+    def interrupt():
+        carrier.ends = dict.fromkeys(carrier.submitted, JobEnd("stopped"))
+        fail_once(owner, name)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        executor.run(statuses, LIMITS, once(lambda: True, interrupt))
+    assert carrier.cancelled == carrier.submitted
+    assert not carrier.ends  # all were read before the carrier was closed
+
+
+def test_loss_counts_once_while_the_disk_fails(executor, statuses, fail_once):
+    carrier, (status,) = executor.carrier, statuses
+
+    def lose_first_job():
+        if len(carrier.submitted) == 2:
+            carrier.ends = {carrier.submitted[1]: JobEnd("stopped")}
+            raise KeyboardInterrupt
+        if not status.tries:
+            status.folder.new_attempt()
+            carrier.ends = {carrier.submitted[0]: JobEnd("its node failed")}
+            fail_once(local, "read_holder")
+
+    with pytest.raises(KeyboardInterrupt):
+        executor.run(statuses, LIMITS, lose_first_job)
+    assert (len(carrier.submitted), status.tries) == (2, 1)
