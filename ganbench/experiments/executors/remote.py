@@ -111,10 +111,14 @@ class RemoteRun:
 
     def __init__(self, statuses: Sequence[JobStatus], executor: Remote, limits: TrialLimits):
         self.executor, self.limits = executor, limits
-        self.carrier = executor.connect()
         self.store = statuses[0].job.store
-        sweep_run_folders(self.store)
-        self.folder, self.lease = make_run_folder(self.store)
+        self.carrier = executor.connect()
+        try:
+            sweep_run_folders(self.store)
+            self.folder, self.lease = make_run_folder(self.store)
+        except BaseException:
+            self.carrier.close()
+            raise
         self.waiting = deque(split_to_size(list(statuses), executor.trials))
         self.active: list[Bundle] = []
         self.busy: list[tuple[float, JobStatus]] = []  # trials of other runs, and when to retry

@@ -104,3 +104,12 @@ def test_loss_counts_once_while_the_disk_fails(executor, statuses, fail_once):
     with pytest.raises(KeyboardInterrupt):
         executor.run(statuses, LIMITS, lose_first_job)
     assert (len(carrier.submitted), status.tries) == (2, 1)
+
+
+def test_run_without_a_folder_closes_its_connection(executor, statuses):
+    store = statuses[0].job.store
+    store.mkdir()
+    (store / "bundles").write_text("a file")
+    with pytest.raises(NotADirectoryError):
+        executor.run(statuses, LIMITS, lambda: None)
+    assert executor.carrier.is_closed
