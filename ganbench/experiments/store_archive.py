@@ -10,6 +10,7 @@ Archives are untrusted: only regular files with these names are read, within bou
 
 import gzip
 import io
+import os
 import re
 import shutil
 import tarfile
@@ -105,7 +106,7 @@ def write_archive(target: Path, root: Path, paths: Iterable[Path], manifest: byt
             add_file(archive, MANIFEST, io.BytesIO(manifest), len(manifest))
             for path in paths:
                 with open(path, "rb") as file:
-                    size = path.stat().st_size
+                    size = os.fstat(file.fileno()).st_size  # another file may take its name
                     add_file(archive, path.relative_to(root).as_posix(), file, size)
         beside.replace(target)
     finally:

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from helpers import held_by_another_process
 
-from ganbench.experiments import merge_stores
+from ganbench.experiments import merge_stores, store_archive
 from ganbench.experiments.merge_stores import first_difference, merge_source
 from ganbench.experiments.outcomes import read_plan_status
 from ganbench.experiments.store import Store, TrialFolder, read_plan
-from ganbench.files import read_json, write_json
+from ganbench.files import read_json, write_bytes, write_json
 
 pytestmark = pytest.mark.heavy  # a small run
 
@@ -450,6 +450,21 @@ def test_links_are_not_exported(ganbench, theirs, ours, tmp_path):
     assert ganbench("export", "small", "--results", theirs, "--to", tmp_path / "a.tar.gz")[0] == 0
     with tarfile.open(tmp_path / "a.tar.gz") as archive:
         assert not [name for name in archive.getnames() if "secret" in name]
+
+
+def test_file_that_is_replaced_is_exported_as_it_was_opened(tmp_path, monkeypatch):
+    path = tmp_path / "result.json"
+    path.write_bytes(b"before")
+
+    def open_and_replace(opened, mode):
+        file = opened.open(mode)
+        write_bytes(path, b"afterwards, and longer")
+        return file
+
+    monkeypatch.setattr(store_archive, "open", open_and_replace, raising=False)
+    store_archive.write_archive(tmp_path / "a.tar.gz", tmp_path, [path], b"{}")
+    with tarfile.open(tmp_path / "a.tar.gz") as archive:
+        assert archive.extractfile("result.json").read() == b"before"
 
 
 def test_export_has_trials_of_its_suite_alone(ganbench, theirs, tmp_path):
