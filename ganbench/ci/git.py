@@ -1,13 +1,12 @@
 """Git: revisions, the times of commits, and temporary worktrees."""
 
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ganbench.errors import GanbenchError
+from ganbench.files import temporary_folder
 from ganbench.registry import suggest
 
 UNKNOWN_REVISION = "unknown"
@@ -101,16 +100,17 @@ def describe_unknown_revision(given: str, here: Path) -> str:
 @contextmanager
 def temporary_worktree(commit: str, here: Path) -> Iterator[Path]:
     """Checks out a commit to a temporary worktree; yields its counterpart of `here`."""
-    scratch = Path(tempfile.mkdtemp(prefix="ganbench-perf-"))
-    root = scratch / "tree"
     inside = run_git("rev-parse", "--show-prefix", here=here).stdout.strip()
-    try:
-        result = run_git("worktree", "add", "--detach", "--quiet", str(root), commit, here=here)
-        if result.returncode:
-            raise UnknownRevision(f"git cannot check out {commit[:12]}: {result.stderr.strip()}")
-        if not (root / inside).is_dir():
-            raise UnknownRevision(f"{commit[:12]} has no folder {inside}")
-        yield root / inside
-    finally:
-        run_git("worktree", "remove", "--force", "--force", str(root), here=here)
-        shutil.rmtree(scratch, ignore_errors=True)
+    with temporary_folder("perf") as scratch:
+        root = scratch / "tree"
+        try:
+            result = run_git("worktree", "add", "--detach", "--quiet", str(root), commit, here=here)
+            if result.returncode:
+                raise UnknownRevision(
+                    f"git cannot check out {commit[:12]}: {result.stderr.strip()}"
+                )
+            if not (root / inside).is_dir():
+                raise UnknownRevision(f"{commit[:12]} has no folder {inside}")
+            yield root / inside
+        finally:
+            run_git("worktree", "remove", "--force", "--force", str(root), here=here)

@@ -9,6 +9,7 @@ import math
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from verdict_schema import read_verdict
 
 import ganbench.cli.perf as command
 from ganbench.analysis.intervals import MeanInterval
-from ganbench.ci.git import UnknownRevision
+from ganbench.ci.git import UnknownRevision, temporary_worktree
 from ganbench.ci.performance.comparisons import compare_benchmarks as comparisons
 from ganbench.ci.performance.comparisons import format_bounds
 from ganbench.ci.performance.gate import PerfGate, UnknownBenchmark, check_words
@@ -536,6 +537,20 @@ def test_revision_opens_a_temporary_worktree(repository):
         assert count_worktrees(repository) == 2
     assert count_worktrees(repository) == 1
     assert not side.root.exists()
+
+
+def lose_git_inside_worktree(repository, monkeypatch):
+    with temporary_worktree("main", repository):
+        monkeypatch.setenv("PATH", "")
+
+
+def test_missing_git_leaves_no_scratch_folder(repository, tmp_path, monkeypatch):
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    for _ in range(2):  # git is lost the first time, and missing the second time
+        with pytest.raises(UnknownRevision, match="git is not installed"):
+            lose_git_inside_worktree(repository, monkeypatch)
+        assert not list((tmp_path / "scratch").iterdir())
 
 
 def interrupt_inside_revision(name, folder):
