@@ -61,7 +61,8 @@ def list_range(given: str, here: Path) -> list[Commit]:
     start, dots, end = given.partition("..")
     if not dots or not start or end.startswith("."):
         raise CannotWalk(f"--commits {given}: give two revisions, as in v1.0..main")
-    first, last = (require_commit("commits", text, here) for text in (start, end or "HEAD"))
+    end = end or "HEAD"
+    first, last = (require_commit("commits", text, here) for text in (start, end))
     if first == last:
         raise CannotWalk(f"--commits {given}: both are the same commit, so the range is empty")
     require_ancestor(first, last, here, f"write {end}..{start}", f"use it instead of {start}")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from ganbench.ci.bisect.commits import CannotWalk, list_range
 from ganbench.ci.git import commit_time, commit_times
 from ganbench.ci.history.backfill import choose_commits, coarse_to_fine, work_of
 from ganbench.ci.history.page import render_history_page
@@ -185,6 +186,12 @@ def test_commits_that_cannot_be_measured_get_a_line(broken, ganbench, monkeypatc
     assert ganbench(*command, *options, "--retry", "--sample", "1")[0] == 4
     assert len(read_history(file).attempts) == 4
     assert ganbench(*command, *options, "--retry", "--time", "0.001 s")[1].endswith("next call.\n")
+
+
+def test_range_without_an_end_is_swapped_with_head(broken):
+    git(broken, "checkout", "--quiet", "first")
+    with pytest.raises(CannotWalk, match=r"write HEAD\.\.main"):
+        list_range("main..", broken)
 
 
 @pytest.mark.parametrize(
