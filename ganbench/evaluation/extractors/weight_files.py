@@ -26,6 +26,7 @@ CLIP_FILES = {  # by model: SHA-256 and file name, of OpenAI
         "ViT-L-14-336px",
     ),
 }
+DINOV2_MODELS = ("vit-s-14", "vit-b-14", "vit-l-14")
 DEFAULT_MODELS = {"clip": "vit-b-32", "dinov2": "vit-l-14"}
 OTHER_EXTRACTOR = "--extractor efficientnet_lite0"  # its weights come with a package
 
@@ -163,7 +164,9 @@ def weights_file_of(extractor: str) -> WeightsFile | None:
     model = dict(spec.settings).get("model", DEFAULT_MODELS.get(spec.name))
     if spec.name == "clip" and model in CLIP_FILES:
         return clip_file(str(model))
-    return dinov2_file(str(model)) if spec.name == "dinov2" else None
+    if spec.name == "dinov2" and model in DINOV2_MODELS:
+        return dinov2_file(str(model))
+    return None
 
 
 def require_weights(extractor: str) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from PIL import Image
@@ -14,8 +15,10 @@ from torch_fidelity import feature_extractor_clip, feature_extractor_inceptionv3
 from torch_fidelity.sample_similarity_lpips import URL_VGG16_LPIPS
 
 from ganbench.errors import NotDownloaded
+from ganbench.evaluation.extractors import clip, dinov2
 from ganbench.evaluation.extractors.weight_files import (
     CLIP_FILES,
+    DINOV2_MODELS,
     clip_file,
     inception_file,
     lpips_file,
@@ -136,6 +139,20 @@ def test_cache_of_torch_hub_is_found(monkeypatch):
 @pytest.mark.parametrize("spec", ["efficientnet_lite0", "classifier(of='digits')", "no such(", "x"])
 def test_other_extractors_have_no_published_file(spec):
     assert weights_file_of(spec) is None
+
+
+@pytest.mark.parametrize("name", ["clip", "dinov2"])
+def test_unknown_model_has_a_suggestion(machine, ganbench, name):
+    extractor = f"{name}(model='vit-x-14')"
+    code, _, errors = ganbench("eval", "fakes", "reals", "--extractor", extractor)
+    assert code == 2
+    assert "did you mean 'vit-" in errors
+    assert "weights are not on this machine" not in errors
+
+
+def test_models_with_published_files_are_those_of_the_extractors():
+    assert get_args(clip.Model) == tuple(CLIP_FILES)
+    assert get_args(dinov2.Model) == DINOV2_MODELS
 
 
 def test_one_line_names_the_download():
