@@ -14,6 +14,7 @@ from ganbench.data.image_decoding import MAX_IMAGE_PIXELS, TOO_MANY_PIXELS, Unre
 
 from .array_files import MemoryRows, RowTable
 from .base import PixelItem, Source, SourceItem, StatisticsSource, VectorSource
+from .object_images import to_tensor
 from .pixel_range import (
     AUTO_RANGE,
     ValueSpan,
@@ -117,5 +118,5 @@ def source_of_examples(
 
 def source_of_array(given: object, name: str, range_name: str = AUTO_RANGE) -> Source:
     """Returns a tensor, NumPy array or array-like object as a source."""
-    rows = given.detach().cpu() if isinstance(given, Tensor) else np.asarray(given)
+    rows = to_tensor(given, name).cpu() if isinstance(given, Tensor) else np.asarray(given)
     return source_of_arrays({"images": MemoryRows(rows, name)}, name, range_name)

@@ -38,7 +38,10 @@ def to_tensor(content: Any, name: str) -> Tensor:
         array = np.asarray(content)
         return rows_to_tensor(array if array.flags.writeable else array.copy(), name)
     if not is_plain_tensor(content):
-        raise Unreadable(f"{name}: a tensor that is sparse, quantized or on `meta` holds no images")
+        raise Unreadable(
+            f"{name}: a tensor that is sparse, quantized or on `meta` holds no images: pass a dense "
+            "one, as from to_dense() or dequantize()"
+        )
     return content.detach()
 
 

@@ -266,6 +266,11 @@ def test_none_does_not_end_the_images(make):
         score(make())
 
 
+def test_sparse_tensor_has_a_remedy():
+    with pytest.raises(Unreadable, match=r"sparse, .* pass a dense one, as from to_dense\(\)"):
+        score(TENSORS.to_sparse())
+
+
 @pytest.mark.parametrize("message", REFUSED)
 def test_unclear_object_is_refused_with_reason(message):
     with pytest.raises(Unreadable, match=message):
