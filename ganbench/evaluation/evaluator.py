@@ -277,14 +277,18 @@ def load_split(data: str) -> Split:
     return split
 
 
-@lru_cache(maxsize=8)
 def evaluator_for(data: str, device: str, protocol: str = DEFAULT_PROTOCOL) -> Evaluator:
-    """Returns one evaluator per data set, protocol and process.
+    """Returns one evaluator per data set, device, protocol and process.
 
     The real side is computed once.
     """
+    return make_evaluator(data, device, protocol)
+
+
+@lru_cache(maxsize=8)  # by the position of each argument, however `evaluator_for` is called
+def make_evaluator(data: str, device: str, protocol: str) -> Evaluator:
     return Evaluator(data, torch.device(device), protocol)
 
 
-for cached in (load_split, evaluator_for):
+for cached in (load_split, make_evaluator):
     clear_when_changed(cached.cache_clear)

@@ -171,9 +171,9 @@ def test_trials_on_disk_equal_those_in_memory(ganbench, photos, tmp_path, monkey
 
 
 def clear_caches() -> None:
-    from ganbench.evaluation.evaluator import evaluator_for, load_split
+    from ganbench.evaluation.evaluator import load_split, make_evaluator
 
-    evaluator_for.cache_clear()
+    make_evaluator.cache_clear()
     load_split.cache_clear()
 
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 import ganbench as package
-from ganbench.evaluation.evaluator import evaluator_for, load_split
+from ganbench.evaluation.evaluator import load_split, make_evaluator
 
 SUITE = """
 schema = 1
@@ -43,7 +43,7 @@ def draw_photo(seed: int) -> Image.Image:
 @pytest.fixture(autouse=True)
 def no_cached_data():
     """Each test has another folder of the same name."""
-    evaluator_for.cache_clear()
+    make_evaluator.cache_clear()
     load_split.cache_clear()
 
 

@@ -16,7 +16,7 @@ from ganbench.data.base import IMAGE, BatchLoader, NotDownloaded, to_unit_range
 from ganbench.data.caption_files import CAPTIONS_FILE, MAX_CAPTION_WORDS, MAX_CAPTIONS_PER_IMAGE
 from ganbench.data.captioned_folder import make_vocabulary
 from ganbench.data.captions import UNKNOWN_WORD, Captions, UnknownCaption, split_words
-from ganbench.evaluation.evaluator import evaluator_for, load_split
+from ganbench.evaluation.evaluator import load_split, make_evaluator
 from ganbench.registry import SpecError
 from ganbench.rng import RngStreams
 
@@ -265,7 +265,7 @@ def test_suite_trains_on_captions_and_draws_new_sentences(folder, tmp_path, monk
     empty = call("samples", "words", "reed", "--caption", " ")
     assert (empty.exit_code, "--caption is empty" in empty.output) == (2, True)
     (folder / "00.txt").write_text("a green square")
-    for cache in (evaluator_for, load_split):
+    for cache in (make_evaluator, load_split):
         cache.cache_clear()
     changed = call("samples", "words", "reed", "--caption", "a red ball")
     assert changed.exit_code == 2

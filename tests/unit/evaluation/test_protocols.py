@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 
 from ganbench.data.base import IMAGE
-from ganbench.evaluation.evaluator import Evaluator
+from ganbench.evaluation.evaluator import Evaluator, evaluator_for
 from ganbench.evaluation.metrics.base import Measurement
 from ganbench.evaluation.protocols import PROTOCOLS, protocol_label
 from ganbench.registry import SpecError
@@ -183,3 +183,9 @@ def test_torch_fidelity_may_be_hyphenated():
     assert protocol_label("torch-fidelity") == "torch_fidelity"
     assert protocol_label("torch-fidelity(fakes=50)") == "torch_fidelity(fakes=50)"
     assert set(PROTOCOLS) == {"ganbench", "torch_fidelity"}
+
+
+def test_equal_calls_share_one_evaluator():
+    first = evaluator_for("digits", "cpu")
+    assert evaluator_for("digits", "cpu", "ganbench") is first
+    assert evaluator_for(data="digits", device="cpu") is first
