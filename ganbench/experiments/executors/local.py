@@ -46,8 +46,8 @@ class Local(Executor):
     def run(
         self, statuses: Sequence[JobStatus], limits: TrialLimits, on_progress: OnProgress
     ) -> None:
-        session = _LocalRun(deque(self.group_jobs(statuses)), self.workers, limits)
-        session.waits_if_busy = self.waits_if_busy
+        groups = deque(self.group_jobs(statuses))
+        session = _LocalRun(groups, self.workers, limits, self.waits_if_busy)
         try:
             run_all(session, on_progress)
         finally:
@@ -76,14 +76,17 @@ def run_all(session: "_LocalRun", on_progress: OnProgress) -> None:
 
 
 class _LocalRun:
-    def __init__(self, waiting: deque[JobGroup], count: int, limits: TrialLimits):
+    def __init__(
+        self, waiting: deque[JobGroup], count: int, limits: TrialLimits, waits_if_busy: bool
+    ):
         self.waiting, self.count, self.limits = waiting, count, limits
+        self.waits_if_busy = waits_if_busy
         self.workers: list[WorkerProcess] = []
         self.clock = WatchClock()
         self.busy_elsewhere: list[JobStatus] = []  # jobs that other runs hold
         self.last_retry = 0.0  # time of the last retry of those jobs
         self.failed_starts = 0  # in a row
-        self.stopping, self.waits_if_busy = False, True
+        self.stopping = False
 
     def running_workers(self) -> list[WorkerProcess]:
         return [worker for worker in self.workers if worker.group]
@@ -157,11 +160,11 @@ class _LocalRun:
         group = self.finish_ended_jobs(worker)
         for status in group:
             record_failure(status.job, why, output)
-        if len(group) > 1:  # possibly for lack of memory, or by the fault of one
+        if len(group) == 1:
+            self.count_death(group[0], why)
+        elif group:  # possibly for lack of memory, or by the fault of one
             for half in split_group(group):
                 self.retry(half)
-        for status in group if len(group) == 1 else ():
-            self.count_death(status, why)
 
     def count_death(self, status: JobStatus, why: str) -> None:
         """Retries a job that ran alone once: its first death may be the machine's fault."""
