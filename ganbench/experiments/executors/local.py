@@ -245,7 +245,7 @@ class _LocalRun:
 
 
 def record_failure(job: Job, why: str, output: str = "") -> None:
-    """Records a failed end of the last attempt, and its output; a full or lost disk may prevent it.
+    """Records a failed end of the last attempt, and its output, unless the disk fails.
 
     The process of the job has ended. If another one holds the trial, the last attempt is that one's.
     """
