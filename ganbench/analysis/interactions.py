@@ -8,7 +8,7 @@ both alone. On a log scale, both interactions are ratios of ratios.
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -31,6 +31,7 @@ from .looks import FIXED_SEEDS, CommonSeeds, Looks
 from .metric_scale import MetricScale, outcome_scale
 
 INTERACTION_FACTORS = ("loss", "variant", "data")
+LEVEL_SEPARATOR = "; "  # between names in a column
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,16 @@ class Interaction:
     verdict: str  # differs, undecided
     adjusted_low: float = math.nan  # the interval that `verdict` follows
     adjusted_high: float = math.nan
+    others: str = ""  # the other levels of the factor, in the same blocks as `where`
+    data: str = ""  # the data sets of the compared backgrounds
+
+    @property
+    def other_levels(self) -> list[str]:
+        return self.others.split(LEVEL_SEPARATOR) if self.others else []
+
+    @property
+    def data_sets(self) -> list[str]:
+        return self.data.split(LEVEL_SEPARATOR)
 
 
 @dataclass(frozen=True)
@@ -61,7 +72,8 @@ class UncorrectedInteraction:
     tricks: str
     where: str
     estimate: Estimate
-    cells: int
+    backgrounds: list[Background]  # that are compared
+    others: str = ""
 
 
 def all_interactions(frame: pd.DataFrame) -> list[Interaction]:
@@ -77,8 +89,8 @@ def all_interactions(frame: pd.DataFrame) -> list[Interaction]:
     families = [factor_interactions(changes, factor) for factor in INTERACTION_FACTORS]
     families.append(
         [
-            UncorrectedInteraction("trick × trick", one, other, mean, count)
-            for one, other, mean, count in pair_interactions(backgrounds, paired, common)
+            UncorrectedInteraction("trick × trick", one, other, mean, compared)
+            for one, other, mean, compared in pair_interactions(backgrounds, paired, common)
         ]
     )
     count = looks.count if looks else 1
@@ -91,10 +103,21 @@ def factor_interactions(
     """Returns each trick's interactions with one factor."""
     place = BACKGROUND_COLUMNS.index(factor)
     return [
-        UncorrectedInteraction(f"trick × {factor}", name, level, mean, count)
+        UncorrectedInteraction(
+            f"trick × {factor}", name, level, mean, compared, join_others(compared, place, level)
+        )
         for name, by_cell in changes.items()
-        for level, mean, count in interactions_by_level(by_cell, place)
+        for level, mean, compared in interactions_by_level(by_cell, place)
     ]
+
+
+def join_others(backgrounds: Sequence[Background], place: int, level: str) -> str:
+    """Returns the other levels of a factor in these backgrounds, as in a column."""
+    return join_levels(each[place] for each in backgrounds if each[place] != level)
+
+
+def join_levels(levels: Iterable[object]) -> str:
+    return LEVEL_SEPARATOR.join(dict.fromkeys(map(str, levels)))
 
 
 def effect_by_background(
@@ -110,7 +133,7 @@ def effect_by_background(
 
 def interactions_by_level(
     changes: Mapping[Background, Change], place: int
-) -> Iterator[tuple[str, Estimate, int]]:
+) -> Iterator[tuple[str, Estimate, list[Background]]]:
     """Yields each level of a factor against the others, averaged over blocks with both.
 
     A block is a set of backgrounds that differ in this factor only.
@@ -120,7 +143,7 @@ def interactions_by_level(
     for level in names[:1] if len(names) == 2 else names:  # two levels have only one contrast
         weights = weights_against_others(shared, place, level)
         mean = estimate_contrast([changes[key] for key in weights], list(weights.values()))
-        yield level, mean, len(weights)
+        yield level, mean, list(weights)
 
 
 def backgrounds_in_shared_blocks(backgrounds: Sequence[Background], place: int) -> list[Background]:
@@ -154,7 +177,7 @@ def weights_against_others(
 
 def pair_interactions(
     backgrounds: Mapping[Background, pd.DataFrame], paired: bool, common: CommonSeeds = FIXED_SEEDS
-) -> Iterator[tuple[str, str, Estimate, int]]:
+) -> Iterator[tuple[str, str, Estimate, list[Background]]]:
     """Yields each pair of tricks with an interaction that some background can estimate."""
     columns = [list(table.columns) for table in backgrounds.values()]
     names = dict.fromkeys(trick for arms in columns for trick in tricks_in(arms))
@@ -165,9 +188,9 @@ def pair_interactions(
         }
         estimable = {key: own for key, own in weights.items() if own}
         tables = common.select(backgrounds, TRICK_SEPARATOR.join(pair), estimable)
-        changes = list(changes_by_background(tables, estimable, paired).values())
+        changes = changes_by_background(tables, estimable, paired)
         if changes:
-            yield (*pair, estimate_contrast(changes), len(changes))
+            yield (*pair, estimate_contrast(list(changes.values())), list(changes))
 
 
 def correct_interactions(
@@ -181,5 +204,7 @@ def correct_interactions(
         ratio, low, high, *adjusted = map(scale.change_of, (each.estimate.mean, *ends))
         verdict = "differs" if p < 1 - CONFIDENCE_LEVEL else "undecided"
         names = each.kind, each.tricks, each.where
-        corrected.append(Interaction(*names, ratio, low, high, each.cells, p, verdict, *adjusted))
+        count, data = len(each.backgrounds), join_levels(key[0] for key in each.backgrounds)
+        numbers = ratio, low, high, count, p, verdict, *adjusted
+        corrected.append(Interaction(*names, *numbers, each.others, data))
     return corrected

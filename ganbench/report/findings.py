@@ -20,7 +20,7 @@ from ganbench.analysis.leaderboard import leaderboard
 from ganbench.analysis.level_comparisons import level_comparisons
 from ganbench.analysis.metric_scale import MetricScale
 from ganbench.analysis.rates import FailureRate, failure_rates
-from ganbench.counts import count_of, format_threshold
+from ganbench.counts import count_of, format_threshold, join_words
 from ganbench.evaluation.metric_names import metric_display_name
 
 from .adaptive import name_correction
@@ -48,6 +48,12 @@ FLAG_WORDS = {
 }
 MAX_UNDECIDED_NAMED = 3
 MAX_INTERACTION_SENTENCES = 5  # a large grid has dozens of interactions
+MAX_OTHERS_NAMED = 2  # levels that an interaction is compared with, or data sets
+PLURALS = {
+    "loss": "the other losses",
+    "variant": "the other variants",
+    "data": "the other data sets",
+}
 MAX_LEVEL_SENTENCES = 3  # for variants, and for losses
 
 
@@ -108,7 +114,7 @@ def run_findings(
     sentences += undecided_sentences(pooled, name, scale, len(pooled) == len(estimated))
     sentences += variant_sentences(changes.by_variant, name, scale)
     sentences += levels
-    sentences += interaction_sentences(changes.interactions, name, scale, correction)
+    sentences += interaction_sentences(changes.interactions, plan, scale)
     rates = [rate for rate in changes.rates if rate.p < 1 - CONFIDENCE_LEVEL]
     sentences += [failure_sentence(rate, correction) for rate in rates]
     sentences += [lost_sentence(e) for e in estimated if e.lost]
@@ -211,7 +217,7 @@ def level_sentence(row: dict[Any, Any], name: str, scale: MetricScale) -> str:
 
 
 def interaction_sentences(
-    interactions: list[Interaction], name: str, scale: MetricScale, correction: str
+    interactions: list[Interaction], plan: dict[str, Any], scale: MetricScale
 ) -> list[str]:
     """Returns one sentence per interaction, by increasing p.
 
@@ -219,23 +225,44 @@ def interaction_sentences(
     """
     differing = [i for i in interactions if i.verdict == "differs"]
     surest = sorted(differing, key=lambda i: i.p)[:MAX_INTERACTION_SENTENCES]
-    sentences = [interaction_sentence(each, name, scale, correction) for each in surest]
+    sentences = [interaction_sentence(each, plan, scale) for each in surest]
     hidden = len(differing) - len(surest)
     if hidden:
         sentences.append(f"The table of interactions lists {hidden} more such differences.")
     return sentences
 
 
-def interaction_sentence(
-    interaction: Interaction, name: str, scale: MetricScale, correction: str
-) -> str:
-    """Returns a sentence about an effect that differs between one place and the others."""
-    place = f"{PREPOSITIONS[interaction.kind.rpartition(' × ')[2]]} {interaction.where}"
+def interaction_sentence(interaction: Interaction, plan: dict[str, Any], scale: MetricScale) -> str:
+    """Returns a sentence about an effect that differs between one place and others."""
+    data = interaction.data_sets
+    only = data[0] if len(data) == 1 else None
+    name = metric_display_name(plan["analysis"]["outcome"], plan, only)
     return (
-        f"{interaction.tricks} affects {name} differently {place} than elsewhere: "
+        f"{interaction.tricks} affects {name} differently {describe_places(interaction)}: "
         f"{format_interaction_size(interaction, scale)} "
-        f"(p = {format_p(interaction.p)} {correction})."
+        f"(p = {format_p(interaction.p)} {name_correction(plan)})."
     )
+
+
+def describe_places(interaction: Interaction) -> str:
+    """Returns the compared places: `in gan than in dcgan(width=8), on digits`."""
+    factor, data = interaction.kind.rpartition(" × ")[2], interaction.data_sets
+    places = (
+        f"{PREPOSITIONS[factor]} {interaction.where} than {describe_others(interaction, factor)}"
+    )
+    if factor == "data":
+        return places
+    named = join_words(data, "and") if len(data) <= MAX_OTHERS_NAMED else f"{len(data)} data sets"
+    return f"{places}, {PREPOSITIONS['data']} {named}"
+
+
+def describe_others(interaction: Interaction, factor: str) -> str:
+    """Returns the places that a place is compared with: `in dcgan(width=8)`."""
+    if factor == "trick":
+        return "without it"
+    others = interaction.other_levels
+    named = join_words(others, "and") if len(others) <= MAX_OTHERS_NAMED else PLURALS[factor]
+    return f"{PREPOSITIONS[factor]} {named}"
 
 
 def format_interaction_size(interaction: Interaction, scale: MetricScale) -> str:

@@ -271,7 +271,7 @@ def test_effects_have_interactions_and_failures():
     assert re.search(r"failed +\| ema +\| 16/16", text)
     sentences = run_findings(rows)
     assert any(
-        s.startswith("r1 affects FID differently under hinge than elsewhere: × 0.")
+        s.startswith("r1 affects FID differently under hinge than under minimax, on digits: × 0.")
         for s in sentences
     )
     assert any(
@@ -332,6 +332,31 @@ def test_effects_without_tricks_state_it():
 )
 def test_percents_have_minus_sign_and_space(change, text):
     assert format_percent(change) == text
+
+
+def test_interaction_names_what_it_is_compared_with():
+    places = {"gan": ("digits", 0.3), "dcgan": ("digits", 1.0), "gan2d": ("ring", 1.0)}
+    rows = [
+        each
+        for n, (variant, (data, factor)) in enumerate(places.items())
+        for each in arms({"ema": factor}, variant=variant, data=data, random=n, cells=(1, 9))
+    ]
+    kinds = {"digits": "classifier(of='digits')", "ring": "identity"}
+    protocols = {d: {"id": d, "text": "", "data": d, "extractor": e} for d, e in kinds.items()}
+    (sentence,) = [s for s in run_findings(frame(*rows, protocols=protocols)) if "differently" in s]
+    assert sentence.startswith(
+        "ema affects FID (digits' classifier) differently in gan than in dcgan, on digits: × 0."
+    )
+
+
+def test_interaction_with_many_other_levels_counts_no_names():
+    rows = [
+        each
+        for n, loss in enumerate(("hinge", "minimax", "wasserstein", "least_squares"))
+        for each in arms({"ema": 1.0 if n else 0.3}, loss=loss, random=n, cells=(1, 9))
+    ]
+    sentences = run_findings(frame(*rows))
+    assert any("under hinge than under the other losses, on digits" in s for s in sentences)
 
 
 def test_surest_interactions_are_listed():
