@@ -107,6 +107,16 @@ def test_differences_make_means_not_comparable():
     assert (answer.verdict, answer.reason) == (ClaimVerdict.NOT_COMPARABLE, "other data")
 
 
+def test_adaptive_seeds_make_rows_not_comparable():
+    rows = results([5.0, 5.1, 5.2], [3.0, 3.1, 3.3])
+    declared = claim([VALUE], [ORDER])
+    assert {a.verdict for a in judge_claim(declared, rows)} != {ClaimVerdict.NOT_COMPARABLE}
+    rows.attrs["plan"]["adaptive"] = {"rounds": [3, 6]}
+    answers = judge_claim(declared, rows)
+    assert [a.verdict for a in answers] == [ClaimVerdict.NOT_COMPARABLE] * 2
+    assert all("adaptive seeds" in a.reason for a in answers)
+
+
 def test_arm_without_results_was_not_run():
     rows = results([5.0, 5.1], [None, None])
     rows["outcome"] = rows["outcome"].where(rows["tricks"].eq("none"), None)
