@@ -55,6 +55,13 @@ class PublishedValue(ConfigModel):
     metric: Text
     value: Number
     error: Annotated[Number, Field(ge=0)] = 0.0  # standard error of the mean; 0: not published
+    sd: Annotated[Number, Field(ge=0)] = 0.0  # standard deviation over the runs, instead of it
+
+    @model_validator(mode="after")
+    def _one_error(self) -> "PublishedValue":
+        if self.error and self.sd:
+            raise ValueError("give either error, of the mean, or sd, of the runs")
+        return self
 
 
 class PublishedOrder(ConfigModel):
@@ -117,13 +124,18 @@ class Claim(ConfigModel):
             if value.metric not in self.within:
                 text = f"[within] has no {value.metric}: give the largest difference that counts as equal"
                 raise SuiteValidationError(("values", i, "metric"), text)
-            if value.error and self.runs < MIN_RUNS:
-                text = f"an error needs runs of at least {MIN_RUNS}"
-                raise SuiteValidationError(("values", i, "error"), text)
+            key = "sd" if value.sd else "error"
+            if self.error_of(value) and self.runs < MIN_RUNS:
+                text = f"an {key} needs runs of at least {MIN_RUNS}"
+                raise SuiteValidationError(("values", i, key), text)
         for i, order in enumerate(self.orders):
             self._check_arm(order.better, ("orders", i, "better"))
             self._check_arm(order.worse, ("orders", i, "worse"))
         return self
+
+    def error_of(self, value: PublishedValue) -> float:
+        """Returns the standard error of a published mean; 0 if none is published."""
+        return value.error or value.sd / math.sqrt(self.runs)
 
     def _check_arm(self, name: str, location: tuple[int | str, ...]) -> None:
         if name not in self.arms:

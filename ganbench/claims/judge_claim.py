@@ -134,7 +134,7 @@ def judge_value(
     ours = mean_change_of(arm.array())
     blank = Answer(
         f"{value.metric} of {value.data}: {value.arm}",
-        format_mean(value.value, value.error),
+        format_mean(value.value, claim.error_of(value)),
         describe_arm(arm, ours),
         ClaimVerdict.NOT_COMPARABLE,
         scale="; ".join(obstacles),
@@ -148,7 +148,7 @@ def judge_value(
 
 def compare_means(claim: Claim, value: PublishedValue, ours: Change) -> ClaimVerdict:
     """Tests whether the difference of two means is inside or outside of what counts as equal."""
-    theirs = Change(-value.value, value.error**2, claim.runs - 1, claim.runs)
+    theirs = Change(-value.value, claim.error_of(value) ** 2, claim.runs - 1, claim.runs)
     parts = [part for part in (ours, theirs) if part.variance > 0]
     if not parts or math.isnan(ours.variance):
         return ClaimVerdict.UNDECIDED

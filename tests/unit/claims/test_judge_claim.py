@@ -67,6 +67,14 @@ def test_equal_mean_needs_small_errors():
     assert only_answer(claim([VALUE]), results(ours)).verdict is ClaimVerdict.UNDECIDED
 
 
+def test_standard_deviation_is_divided_by_the_root_of_the_runs():
+    given = {k: v for k, v in VALUE.items() if k != "error"} | {"sd": 0.5 * math.sqrt(10)}
+    ours = results([4.0, 6.0, 8.0])
+    assert only_answer(claim([given]), ours) == only_answer(claim([VALUE]), ours)
+    with pytest.raises(ValidationError, match="either error"):
+        claim([VALUE | {"sd": 1.0}])
+
+
 @pytest.mark.parametrize("shift", np.linspace(0, 4, 17))
 def test_mean_is_decided_by_welchs_interval(shift):
     ours, margin = np.array([4.4, 5.1, 5.6]) + shift, 1.0
