@@ -238,7 +238,8 @@ def make_front_panel(
         for row in part.to_dict("records")
     ]
     summary = "; ".join(
-        f"{d['name']} {format_signed(d['y'])} in {format_signed(d['x'])} s" for d in dots if d["on"]
+        f"{row['name']} {format_signed(row['value'])} in {format_signed(row['seconds'])} s"
+        for row in part[part["on_front"].astype(bool)].to_dict("records")
     )
     note = f"On the front: {summary}."
     title = f"{label} against seconds of training"

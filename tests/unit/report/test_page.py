@@ -33,6 +33,7 @@ from ganbench.report.page.arm_data import make_arm_data
 from ganbench.report.page.citation import escape_latex
 from ganbench.report.page.emphasis import best_lines, page_colours
 from ganbench.report.page.images import PictureAlbum, own_pixels, shrink_picture
+from ganbench.report.page.panels import make_front_panel
 from ganbench.report.page.plots import PercentAxis, linear_ticks, logarithmic_ticks
 from ganbench.report.page.provenance import rerun_command
 from ganbench.report.pictures import PICTURE_KINDS, copy_pictures
@@ -606,3 +607,15 @@ def test_logarithmic_axis_places():
     axis = PercentAxis(1, 100, log=True)
     assert [axis.place(v) for v in (1, 10, 100)] == [0, 50, 100]
     assert logarithmic_ticks(1, 100) == [1, 2, 5, 10, 20, 50, 100]
+
+
+def test_front_is_described_with_numbers_that_are_rounded_once():
+    arms = {
+        "name": ["r1"],
+        "line": ["r1"],
+        "seconds": [10.0],
+        "value": [51.3494],
+        "on_front": [True],
+    }
+    panel = make_front_panel("digits", pd.DataFrame(arms), "FID", True, {"r1": 0})
+    assert panel.note == "On the front: r1 51.3 in 10 s."
