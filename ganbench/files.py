@@ -101,8 +101,8 @@ def temporary_path(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}@{platform.node()}")
 
 
-def write_json(path: Path, content: Any) -> None:
-    text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
+def write_json(path: Path, content: Any, sort_keys: bool = True) -> None:
+    text = json.dumps(content, indent=1, sort_keys=sort_keys, allow_nan=False)
     write_bytes(path, text.encode() + b"\n")
 
 

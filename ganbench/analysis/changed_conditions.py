@@ -28,7 +28,7 @@ def training_conditions(frame: pd.DataFrame) -> dict[str, str]:
     conditions = {"budget": f"{spent['amount']:,} {spent['unit'].replace('_', ' ')}"}
     conditions |= {"device": plan["device"], "numerics": shared_numerics(frame)}
     conditions |= {"seeds": ", ".join(map(str, plan["seeds"]))}
-    conditions |= {"metrics": ", ".join(plan["metrics"])} | plan["provenance"]
+    conditions |= {"metrics": ", ".join(sorted(plan["metrics"]))} | plan["provenance"]
     return conditions | name_processors(frame)
 
 

@@ -28,7 +28,7 @@ from ganbench.files import (
 )
 from ganbench.records import NewerSchema
 
-from .store import RETRAIN, Attempt, Busy, Store, TrialFolder, read_plan
+from .store import RETRAIN, Attempt, Busy, Store, TrialFolder, read_plan, write_plan
 from .store_archive import (
     BadArchive,
     floor_paths,
@@ -348,7 +348,7 @@ def merge_plan(theirs: Path, ours: Path) -> list[str]:
         return [f"suite {ours.name}: two plans differ, ours is kept: {difference}"]
     united = unite_plans(old, new)
     if united != old:
-        write_json(ours / "plan.json", united)
+        write_plan(ours, united)
     return []
 
 

@@ -10,7 +10,7 @@ from ganbench.devices import Numerics
 from ganbench.evaluation.evaluator import evaluator_for
 from ganbench.evaluation.protocols.base import DEFAULT_PROTOCOL
 from ganbench.experiments.executors.base import Executor
-from ganbench.files import hash_json, write_json
+from ganbench.files import hash_json
 from ganbench.local_files import bind_stored_files
 
 from .floors import measure_floors
@@ -24,7 +24,7 @@ from .prepared_run import (
     execute_shown_jobs,
     pending_jobs,
 )
-from .store import SOURCES_FOLDER, Store, read_plan
+from .store import SOURCES_FOLDER, Store, read_plan, write_plan
 from .suite import MAX_NAME, LimitsConfig
 from .suite_errors import SuiteError
 from .trial import Trial, read_trial
@@ -64,7 +64,7 @@ def remeasure(
     execute_shown_jobs(folder, display, limits, executor)
     target = folder.parent / content["suite"]
     copy_stored_files(content.get("sources", {}).values(), folder, target)
-    write_json(target / "plan.json", content)
+    write_plan(target, content)
     return RunResult(target, content, statuses, finished_before, time.monotonic() - began)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from ganbench.counts import count_of
 from ganbench.devices import Numerics
-from ganbench.files import write_json
 
 from .first_step import try_first_steps
 from .floors import measure_floors_of_plan
@@ -19,7 +18,7 @@ from .prepared_run import PreparedRun, make_statuses
 from .seed_rounds import SeedRounds
 from .select_trials import TrialSelection, select_items, select_items_with_references
 from .stale_results import StalePolicy, delete_results, find_trials_to_rerun
-from .store import Store, read_plan
+from .store import Store, read_plan, write_plan
 from .suite import Suite
 from .suite_errors import SuiteError
 from .trial import Trial
@@ -62,7 +61,7 @@ def prepare_run(request: RunRequest, rounds: SeedRounds | None = None) -> Prepar
     jobs = jobs_of_selection(plan, known, chosen, request.selection)
     try_first_steps(jobs)
     store.sweep(request.folder, known)
-    write_json(request.folder / "plan.json", content)
+    write_plan(request.folder, content)
     from_scratch = request.selection.from_scratch
     delete_results([job for job in jobs if from_scratch or job.id in stale], store)
     measure_floors_of_plan(plan, suite, store)

@@ -269,3 +269,8 @@ def read_plan(folder: Path) -> dict[str, Any] | None:
     if plan and not named <= plan["protocols"].keys():
         raise CorruptFile.at(path, "it lacks a protocol of its trials", RERUN)
     return plan
+
+
+def write_plan(folder: Path, plan: dict[str, Any]) -> None:
+    """Writes the plan of a suite's folder, with metrics and protocols in the suite's order."""
+    write_json(folder / "plan.json", plan, sort_keys=False)

@@ -24,10 +24,9 @@ from ganbench.experiments.prepared_run import (
 )
 from ganbench.experiments.runner import refuse_empty_plan
 from ganbench.experiments.stale_results import refuse_stale_results
-from ganbench.experiments.store import Store
+from ganbench.experiments.store import Store, write_plan
 from ganbench.experiments.suite import GateConfig, Suite
 from ganbench.experiments.suite_errors import SuiteError
-from ganbench.files import write_json
 from ganbench.registry import explain_error
 
 from .baseline import (
@@ -187,7 +186,7 @@ def train_gate_run(
     Numerics(gate_run.device).apply()
     store, content = Store(results), gate_run.plan_content()
     refuse_stale_results(gate_run.plan, store)
-    write_json(results / gate_run.suite.name / "plan.json", content)
+    write_plan(results / gate_run.suite.name, content)
     measure_floors_of_plan(gate_run.plan, gate_run.suite, store)
     trials = {p.trial.id: p.trial for p in gate_run.plan if not p.incompatibility}.values()
     statuses, finished = pending_jobs(

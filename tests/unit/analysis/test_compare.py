@@ -665,3 +665,9 @@ def test_missing_trainings_are_not_identical():
     b = frame(*cell([1.0])[:1], *[{**r, "outcome": None} for r in cell([None, None, None])[1:]])
     assert single_comparison(a, a).verdict == "identical"
     assert single_comparison(a, b).verdict != "identical"
+
+
+def test_equal_metrics_in_another_order_are_no_difference():
+    one, other = frame(row(value=1.0)), frame(row(value=1.0))
+    other.attrs["plan"]["metrics"] = dict(reversed(other.attrs["plan"]["metrics"].items()))
+    assert list_condition_differences(one, other) == []

@@ -1,6 +1,7 @@
 """The store: atomic files, attempts, and one lock per trial."""
 
 import errno
+import json
 import os
 import platform
 import signal
@@ -10,7 +11,7 @@ import sys
 import pytest
 from helpers import held_by_another_process
 
-from ganbench.experiments.store import Attempt, Busy, Store
+from ganbench.experiments.store import Attempt, Busy, Store, write_plan
 from ganbench.files import (
     CorruptFile,
     append_json_line,
@@ -279,3 +280,10 @@ def test_error_releases_the_lock(locked_folder):
         raise ZeroDivisionError
     with locked_folder.lock(), pytest.raises(Busy), locked_folder.lock():
         pytest.fail("one process holds one trial twice")
+
+
+def test_plan_keeps_the_order_of_metrics_and_protocols(tmp_path):
+    plan = {"metrics": {"modes": {}, "fid": {}}, "protocols": {"b": {}, "a": {}}, "trials": []}
+    write_plan(tmp_path, plan)
+    stored = json.loads((tmp_path / "plan.json").read_text())
+    assert [*stored["metrics"], *stored["protocols"]] == ["modes", "fid", "b", "a"]
