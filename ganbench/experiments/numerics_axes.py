@@ -8,7 +8,7 @@ from pydantic import Field
 from ganbench.devices import MAX_GPUS, Dtype, MemoryFormat, Numerics
 from ganbench.registry import Spec, format_literal, parse_spec
 
-from .config_model import ConfigModel, Several
+from .config_model import ConfigModel, SeveralDistinct
 from .factorial import cross_axes
 
 if TYPE_CHECKING:
@@ -23,13 +23,13 @@ GPUCount = Annotated[
 class NumericsAxes(ConfigModel):
     """The arithmetic of trainings: one value, or a list of values to cross."""
 
-    dtype: Dtype | Several[Dtype] | None = None
-    tf32: bool | Several[bool] | None = None
-    memory_format: MemoryFormat | Several[MemoryFormat] | None = None
-    graph: bool | Several[bool] | None = None
-    compile: bool | Several[bool] | None = None
-    stacked: bool | Several[bool] | None = None
-    gpus: GPUCount | Several[GPUCount] | None = None
+    dtype: Dtype | SeveralDistinct[Dtype] | None = None
+    tf32: bool | SeveralDistinct[bool] | None = None
+    memory_format: MemoryFormat | SeveralDistinct[MemoryFormat] | None = None
+    graph: bool | SeveralDistinct[bool] | None = None
+    compile: bool | SeveralDistinct[bool] | None = None
+    stacked: bool | SeveralDistinct[bool] | None = None
+    gpus: GPUCount | SeveralDistinct[GPUCount] | None = None
 
     def list_specs(self, defaults: "NumericsAxes") -> list[str]:
         """Returns the specs of all combinations; the neutral one is empty."""

@@ -39,7 +39,7 @@ from ganbench.registry import (
 from ganbench.training.budget import Budget
 
 from .cells import OWN_LOSS, Cell, apply_axes, count_cells, expand_cells
-from .config_model import AtMost, ConfigModel, Several
+from .config_model import AtMost, AtMostDistinct, ConfigModel, Several, SeveralDistinct
 from .durations import parse_seconds
 from .factorial import count_fractional_chains, cross_axes, list_chains
 from .numerics_axes import NumericsAxes
@@ -224,8 +224,8 @@ class TrickAxes(ConfigModel):
     """The chains of tricks that a grid crosses with its other axes."""
 
     design: Literal["one_at_a_time", "full_factorial", "fractional_factorial"] | None = None
-    of: AtMost[ArmSpec] = Field(default=[])
-    chains: AtMost[AtMost[TrickSpec]] = Field(default=[])
+    of: AtMostDistinct[ArmSpec] = Field(default=[])
+    chains: AtMostDistinct[AtMost[TrickSpec]] = Field(default=[])
 
     @model_validator(mode="after")
     def _one_way(self) -> "TrickAxes":
@@ -264,17 +264,19 @@ class TrickAxes(ConfigModel):
 class HyperparameterAxes(ConfigModel):
     """Hyperparameters that a grid changes: one value, or a list of values to cross."""
 
-    lr: Finite | Several[Finite] | None = None  # of generator and discriminator
-    generator_lr: Finite | Several[Finite] | None = None
-    discriminator_lr: Finite | Several[Finite] | None = None
-    betas: Betas | Several[Betas] | None = None  # of generator and discriminator
-    generator_betas: Betas | Several[Betas] | None = None
-    discriminator_betas: Betas | Several[Betas] | None = None
-    batch: int | Several[int] | None = None
-    latent: int | Several[int] | None = None
-    discriminator_turns: int | Several[int] | None = None
-    optimizer: Literal["adam", "rmsprop"] | Several[Literal["adam", "rmsprop"]] | None = None
-    decay: Finite | Several[Finite] | None = None
+    lr: Finite | SeveralDistinct[Finite] | None = None  # of generator and discriminator
+    generator_lr: Finite | SeveralDistinct[Finite] | None = None
+    discriminator_lr: Finite | SeveralDistinct[Finite] | None = None
+    betas: Betas | SeveralDistinct[Betas] | None = None  # of generator and discriminator
+    generator_betas: Betas | SeveralDistinct[Betas] | None = None
+    discriminator_betas: Betas | SeveralDistinct[Betas] | None = None
+    batch: int | SeveralDistinct[int] | None = None
+    latent: int | SeveralDistinct[int] | None = None
+    discriminator_turns: int | SeveralDistinct[int] | None = None
+    optimizer: Literal["adam", "rmsprop"] | SeveralDistinct[Literal["adam", "rmsprop"]] | None = (
+        None
+    )
+    decay: Finite | SeveralDistinct[Finite] | None = None
 
     @model_validator(mode="after")
     def _plans(self) -> "HyperparameterAxes":
@@ -300,9 +302,9 @@ class HyperparameterAxes(ConfigModel):
 class GridConfig(ConfigModel):
     """A grid of cells: every combination of these axes."""
 
-    data: Several[DataSpec] | None = None  # default: the suite's data
-    variants: Several[VariantSpec]
-    losses: Several[LossSpec] = Field(default=[OWN_LOSS])
+    data: SeveralDistinct[DataSpec] | None = None  # default: the suite's data
+    variants: SeveralDistinct[VariantSpec]
+    losses: SeveralDistinct[LossSpec] = Field(default=[OWN_LOSS])
     tricks: TrickAxes = Field(default_factory=lambda: TrickAxes(chains=[[]]))
     plan: HyperparameterAxes = Field(default_factory=HyperparameterAxes)
     numerics: NumericsAxes = Field(default_factory=NumericsAxes)  # before the suite's
@@ -394,8 +396,8 @@ class Suite(ConfigModel):
     schema_: Literal[1] = Field(alias="schema")
     name: Name
     about: PlainText = ""
-    data: Several[DataSpec]
-    metrics: Several[MetricSpec]
+    data: SeveralDistinct[DataSpec]
+    metrics: SeveralDistinct[MetricSpec]
     protocol: ProtocolSpec = "ganbench"  # the evaluation protocol of all metrics
     seeds: Seeds = 3
     points: int = Field(default=8, ge=1, le=1000)  # number of points of each learning curve

@@ -198,7 +198,7 @@ def select_problems(errors: Sequence[Any]) -> dict[Location, Any]:
     other = {place[:-1] for place, d in problems.items() if d["type"] != "tuple_type"}
 
     def is_redundant(place: Location, details: Any) -> bool:
-        if place[:-1] in problems and problems[place[:-1]]["input"] == []:
+        if (around := problems.get(place[:-1])) and is_about_entries(around, details):
             return True
         if details["input"] == []:  # its own errors are those of the empty list
             return False
@@ -208,6 +208,12 @@ def select_problems(errors: Sequence[Any]) -> dict[Location, Any]:
     order = dict.fromkeys(map(error_location, errors))
     kept = {p: problems[p] for p in order if not is_redundant(p, problems[p])}
     return kept or problems
+
+
+def is_about_entries(around: Any, details: Any) -> bool:
+    """Returns whether a list's own error replaces that of an entry: it is empty, or has repeats."""
+    has_repeats = around["type"] == "value_error" and is_wrong_type(details)
+    return has_repeats or bool(around["input"] == [])
 
 
 def select_once_per_file(problems: dict[Location, Any]) -> dict[Location, Any]:

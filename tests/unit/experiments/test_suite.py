@@ -330,6 +330,35 @@ def test_unreadable_files_are_suite_errors(tmp_path):
         assert message in str(error.value)
 
 
+REPEATS = {  # by override
+    'data=["digits", "digits"]': "data: digits stands there twice: leave it out once",
+    'data=["ring", "ring(modes=8)"]': "data: ring and ring(modes=8) are the same: leave one of them out",
+    'metrics=["fid", "fid"]': "metrics: fid stands there twice: leave it out once",
+    "grid.0.variants=['gan', 'gan']": "grid[0].variants: gan stands there twice: leave it out once",
+    "grid.0.plan.lr=[1e-3, 1e-3]": "grid[0].plan.lr: 0.001 stands there twice: leave it out once",
+    "grid.0.plan.betas=[[0.5, 0.9], [0.5, 0.9]]": (
+        "grid[0].plan.betas: [0.5, 0.9] stands there twice: leave it out once"
+    ),
+    "grid.0.tricks={chains=[['r1', 'ema'], ['ema', 'r1']]}": (
+        "grid[0].tricks.chains: ['r1', 'ema'] and ['ema', 'r1'] are the same: leave one of them out"
+    ),
+}
+
+
+@pytest.mark.parametrize(("override", "message"), REPEATS.items(), ids=REPEATS)
+def test_repeated_entries_of_a_list_are_refused(tmp_path, override, message):
+    assert errors(tmp_path, VALID_SUITE, override) == [f"-o {override}: {message}"]
+
+
+def test_repeated_entries_name_their_line(tmp_path):
+    (line,) = errors(tmp_path, re.sub("data = .*", 'data = ["ring", "ring"]', VALID_SUITE, count=1))
+    assert re.match(r"x\.toml:\d+: data: ring stands there twice", line)
+
+
+def test_own_loss_may_stand_beside_the_same_loss_by_name(tmp_path):
+    load_valid(tmp_path, "grid.0.losses=['own', 'hinge', 'non_saturating']")
+
+
 @pytest.mark.parametrize("unit", ["images = 0", "generator_turns = -1", "seconds = 0"])
 def test_budget_is_positive(tmp_path, unit):
     (message,) = errors(tmp_path, VALID_SUITE.replace("images = 640", unit))
