@@ -8,7 +8,7 @@ import typer
 
 from ganbench.experiments.suite_files import find_suite_file
 
-from .base import app, out
+from .base import app, fail, out
 from .options import Json, Override, Trust, VerdictFile, refuse_long_names
 from .streams import print_json
 from .trainings import read_suite
@@ -59,6 +59,9 @@ def make_report(what: str, override: list[str] | None) -> Any:
     from ganbench.experiments.plan import plan_trials
 
     path = Path(what)
+    whole, _, part = what.rpartition(":")
+    if whole.endswith(".py"):
+        fail(f"{what} names one part: `ganbench check {whole}` checks the whole file, with {part}")
     if path.suffix == ".py":
         return check_file(path)
     if not find_suite_file(what).is_file() and not path.suffix:

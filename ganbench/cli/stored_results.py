@@ -71,6 +71,8 @@ def no_run_sentence(suite: str, folder: Path) -> str:
     close = difflib.get_close_matches(folder.name, runs, n=1, cutoff=0.6)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     if not find_suite_file(suite).is_file():
+        if len(Path(suite).parts) > 1 and not Path(suite).suffix:
+            return f"there is no folder {suite}{hint}"
         return f"no run in {folder}, and no suite {suite}{hint}"
     return f"no run in {folder}: `ganbench run {suite}` makes one{hint}"
 

@@ -32,10 +32,19 @@ def read_suite(
     suite = load_suite(find_suite_file(text), overrides or [])
     name = suite.select_profile(profile, chosen)
     if seeds is not None:
+        require_seed_count(seeds)
         changes = [*(overrides or []), f"seeds={seeds}"]
         changes += [f"budget.{name}.seeds={seeds}"]
         suite = load_suite(find_suite_file(text), changes)
     return suite, name, chosen
+
+
+def require_seed_count(seeds: int) -> None:
+    """Ends the program if --seeds has more seeds than a suite may have."""
+    from ganbench.experiments.suite import MAX_SEEDS
+
+    if seeds > MAX_SEEDS:
+        fail(f"--seeds {seeds}: a suite has at most {MAX_SEEDS:,} seeds")
 
 
 def refuse_seeds_twice(seeds: int | None, overrides: Sequence[str]) -> None:

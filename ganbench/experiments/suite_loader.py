@@ -424,7 +424,11 @@ def find_key_lines(text: str) -> dict[Location, int]:
                 counts[names[0]] = counts.get(names[0], -1) + 1
             inside = (counts[names[0]],) if names[0] in counts else ()
             table = (names[0], *inside, *names[1:])
-            lines.setdefault(table, number)
+            place = table
         elif key := re.match(r"\s*([\w.\-\"]+)\s*=", line):
-            lines.setdefault((*table, *key[1].replace('"', "").split(".")), number)
+            place = (*table, *key[1].replace('"', "").split("."))
+        else:
+            continue
+        for length in range(1, len(place) + 1):  # a header also begins the tables around it
+            lines.setdefault(place[:length], number)
     return lines

@@ -204,6 +204,24 @@ def test_invalid_argument_exits_2_with_message(ganbench, suite_file, command, ar
     assert single_line(err).startswith(message)
 
 
+def test_too_many_seeds_are_one_error_of_the_option(ganbench, suite_file):
+    code, _, err = ganbench("plan", suite_file, "--seeds", "1000000")
+    assert code == 2
+    assert single_line(err) == "--seeds 1000000: a suite has at most 10,000 seeds"
+
+
+def test_check_takes_the_whole_file_of_a_part(ganbench):
+    code, _, err = ganbench("check", "noise.py:Grad", "--trust")
+    assert code == 2
+    assert "`ganbench check noise.py` checks the whole file, with Grad" in single_line(err)
+
+
+def test_missing_folder_of_tables_is_named_as_given(ganbench, tmp_path):
+    missing = str(tmp_path / "nothing")
+    code, _, err = ganbench("compare", missing, missing)
+    assert (code, single_line(err)) == (2, f"there is no folder {missing}")
+
+
 def test_unknown_stale_option_exits_2(ganbench, suite_file):
     code, _, err = ganbench("run", suite_file, "--stale", "keep")
     assert code == 2

@@ -233,6 +233,13 @@ def test_missing_keys_are_reported(tmp_path):
     assert lines == [f"x.toml: {key}: this key is required" for key in required]
 
 
+def test_misspelt_table_has_its_line(tmp_path):
+    text = VALID_SUITE.replace("[budget.cpu]", "[budgt.cpu]")
+    number = text.splitlines().index("[budgt.cpu]") + 1
+    lines = errors(tmp_path, text)
+    assert f"x.toml:{number}: budgt: there is no such key; did you mean 'budget'?" in lines
+
+
 def test_grid_in_single_brackets_is_explained(tmp_path):
     (message,) = errors(tmp_path, VALID_SUITE.replace("[[grid]]", "[grid]"))
     assert message.endswith("grid: this is a list of tables: write [[grid]], in double brackets")
