@@ -7,7 +7,8 @@ A claim is checked completely when it is read. Each error names the file, the li
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,7 +28,7 @@ from ganbench.experiments.suite_loader import (
 )
 from ganbench.registry import suggest
 
-from .known_claims import ClaimError, name_fault
+from .known_claims import ClaimError, ClaimMisfit, name_fault
 
 MIN_RUNS = 2  # for a standard error
 
@@ -175,6 +176,17 @@ def format_problem(path: Path, text: str, details: Any) -> str:
     line = find_line(text, location)
     where = f"{path}:{line}" if line else str(path)
     return ": ".join(filter(None, [where, format_key(location), explain(details, location)]))
+
+
+@contextmanager
+def locate_misfits(path: Path) -> Iterator[None]:
+    """Adds file, line and key to the error of a claim that does not fit its suite."""
+    try:
+        yield
+    except ClaimMisfit as error:
+        line = find_line(read_claim_text(path), error.location)
+        where = f"{path}:{line}" if line else str(path)
+        raise ClaimError(f"{where}: {format_key(error.location)}: {error}") from None
 
 
 def explain(details: Any, location: tuple[int | str, ...]) -> str:

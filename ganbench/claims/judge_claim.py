@@ -8,7 +8,7 @@ orders at a smaller scale say so.
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -41,7 +41,7 @@ from .claim_file import (
     Scale,
     share_of_published,
 )
-from .known_claims import ClaimError
+from .known_claims import ClaimError, ClaimMisfit
 
 MIN_SEEDS = 2
 ADAPTIVE_REASON = (
@@ -278,12 +278,14 @@ def find_values(claim: Claim, name: str, data: str, metric: str, frame: pd.DataF
     Raises ClaimError if the suite has no such arm, or several.
     """
     require_metric(claim, metric, frame)
+    require_names(claim, name, frame)
     chosen = select_arm(claim.arms[name], data, frame)
     found = chosen[ARM_COLUMNS].drop_duplicates()
     if len(found) != 1:
-        raise ClaimError(
+        raise ClaimMisfit(
+            ("arms", name),
             f"claim {claim.name}: arm {name!r} on {data} is {count_of(len(found), 'arm')} of suite "
-            f"{claim.suite}{arms_hint(found, frame)}"
+            f"{claim.suite}{arms_hint(found, frame)}",
         )
     last = chosen[chosen["metric"].eq(metric) & chosen["checkpoint"].eq("last")]
     measured = last[last["outcome"].eq("done") & last["value"].notna()]
@@ -292,6 +294,23 @@ def find_values(claim: Claim, name: str, data: str, metric: str, frame: pd.DataF
     names = tuple(str(value) for value in found.iloc[0] if value)
     diverged, collapsed = ended.eq("diverged").sum(), measured["collapsed"].eq(True).sum()
     return ArmValues(names, values, int(diverged), int(collapsed))
+
+
+def require_names(claim: Claim, name: str, frame: pd.DataFrame) -> None:
+    """Raises ClaimMisfit for a variant, loss, tricks or plan that no arm of the suite has."""
+    trials = frame[frame["role"].eq("trial")]
+    for column, value in claim.arms[name].items():
+        known = [str(each) for each in trials[column].fillna("").unique()]
+        if value not in known:
+            message = f"claim {claim.name}: suite {claim.suite} has no {column} {value!r}"
+            raise ClaimMisfit(("arms", name, column), f"{message}{suggest_settings(value, known)}")
+
+
+def suggest_settings(value: str, known: Sequence[str]) -> str:
+    """Returns the hint for an unknown name: the same one with settings, or a similar one."""
+    bare = value.partition("(")[0]
+    same = [name for name in known if name.partition("(")[0] == bare]
+    return f"; did you mean {same[0]!r}?" if same else suggest(value, filter(None, known))
 
 
 def require_metric(claim: Claim, metric: str, frame: pd.DataFrame) -> None:

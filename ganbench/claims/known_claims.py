@@ -16,6 +16,14 @@ class ClaimError(GanbenchError, ValueError):
     """All errors of a claim file, one per line."""
 
 
+class ClaimMisfit(ClaimError):
+    """A key of a claim that does not fit its suite."""
+
+    def __init__(self, location: tuple[int | str, ...], message: str):
+        super().__init__(message)
+        self.location = location
+
+
 def known_claims() -> dict[str, Path]:
     """Returns the files of claims that are known by name."""
     return toml_files_by_name((Path("claims"), SHIPPED, CLONED))

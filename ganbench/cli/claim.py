@@ -32,12 +32,14 @@ def claim(
 
     if not name:
         return print_claims(list_claims(), as_json)
-    from ganbench.claims.claim_file import load_claim
+    from ganbench.claims.claim_file import load_claim, locate_misfits
     from ganbench.claims.format_answers import render_answers
     from ganbench.claims.judge_claim import answers_to_records, count_verdicts, judge_claim
 
-    declared = load_claim(find_claim_file(name))
-    answers = judge_claim(declared, read_frame(declared.suite, results))
+    path = find_claim_file(name)
+    declared = load_claim(path)
+    with locate_misfits(path):
+        answers = judge_claim(declared, read_frame(declared.suite, results))
     text = render_answers(declared, answers)
     if to:
         write_answers(to, text)

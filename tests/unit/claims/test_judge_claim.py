@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from scipy import stats
 from synthetic_rows import frame, row
 
-from ganbench.claims.claim_file import Claim
+from ganbench.claims.claim_file import Claim, locate_misfits
 from ganbench.claims.format_answers import list_reasons
 from ganbench.claims.judge_claim import ClaimVerdict, count_verdicts, format_mean, judge_claim
 from ganbench.claims.known_claims import ClaimError
@@ -278,3 +278,17 @@ def test_arm_must_be_named_completely():
 def test_unknown_arm():
     with pytest.raises(ValidationError, match="no arm 'plian'; did you mean 'plain'"):
         claim([{**VALUE, "arm": "plian"}])
+
+
+def test_unknown_tricks_of_an_arm_are_answered_with_line_key_and_name(tmp_path):
+    path = tmp_path / "made_up.toml"
+    path.write_text('[arms]\nplain = { tricks = "none" }\ntrick = { tricks = "ema" }\n')
+    rows = frame(
+        *[row(t, s, 1.0, metric="kid") for t in ("none", "ema(decay=0.9)") for s in (0, 1)]
+    )
+    with pytest.raises(ClaimError) as error, locate_misfits(path):
+        judge_claim(claim(orders=[ORDER]), rows)
+    assert str(error.value) == (
+        f"{path}:3: arms.trick.tricks: claim made_up: suite s has no tricks 'ema'; "
+        "did you mean 'ema(decay=0.9)'?"
+    )
