@@ -6,6 +6,7 @@ valid values.
 
 import itertools
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal
@@ -23,6 +24,7 @@ from pydantic import (
 from ganbench.data import DATA
 from ganbench.errors import escape_control_characters
 from ganbench.evaluation.metrics import METRICS
+from ganbench.evaluation.metrics.possible_values import POSSIBLE_VALUES
 from ganbench.evaluation.protocols import PROTOCOLS, protocol_label
 from ganbench.gan.hyperparameters import Hyperparameters
 from ganbench.gan.losses import LOSSES
@@ -416,6 +418,7 @@ class Suite(ConfigModel):
                 ("analysis", "outcome"),
                 f"{outcome} is not among the metrics{suggest_metric(outcome, self.metrics)}",
             )
+        self._check_target()
         for metric in self.gate.margins if self.gate else ():
             if metric not in self.metrics:
                 hint = suggest(metric, self.metrics)
@@ -429,6 +432,17 @@ class Suite(ConfigModel):
         if not any(cell.tricks for cell in included):
             self._refuse_adaptive_seeds()
         return self
+
+    def _check_target(self) -> None:
+        """Raises an error for a target that the outcome can never have."""
+        analysis = self.analysis
+        low, high = POSSIBLE_VALUES[METRICS.make(analysis.outcome).transform]
+        if analysis.target is not None and not low <= analysis.target <= high:
+            bounds = f"at least {low:g}" if math.isinf(high) else f"from {low:g} to {high:g}"
+            raise SuiteValidationError(
+                ("analysis", "target"),
+                f"values of {analysis.outcome} are {bounds}, not {analysis.target:g}",
+            )
 
     def _refuse_adaptive_seeds(self) -> None:
         """Raises an error for adaptive seeds in a suite without tricks."""

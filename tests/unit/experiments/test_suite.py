@@ -366,6 +366,13 @@ def test_own_loss_may_stand_beside_the_same_loss_by_name(tmp_path):
     load_valid(tmp_path, "grid.0.losses=['own', 'hinge', 'non_saturating']")
 
 
+def test_impossible_target_is_refused(tmp_path):
+    (line,) = errors(tmp_path, VALID_SUITE, "analysis.target=-4")
+    expected = "analysis.target: values of fid are at least 0, not -4"
+    assert line == f"-o analysis.target=-4: {expected}"
+    load_valid(tmp_path, "analysis.target=4")
+
+
 @pytest.mark.parametrize("unit", ["images = 0", "generator_turns = -1", "seconds = 0"])
 def test_budget_is_positive(tmp_path, unit):
     (message,) = errors(tmp_path, VALID_SUITE.replace("images = 640", unit))
