@@ -9,7 +9,7 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -205,6 +205,6 @@ def correct_interactions(
         verdict = "differs" if p < 1 - CONFIDENCE_LEVEL else "undecided"
         names = each.kind, each.tricks, each.where
         count, data = len(each.backgrounds), join_levels(key[0] for key in each.backgrounds)
-        numbers = ratio, low, high, count, p, verdict, *adjusted
-        corrected.append(Interaction(*names, *numbers, each.others, data))
+        entry = Interaction(*names, ratio, low, high, count, p, verdict, *adjusted)
+        corrected.append(replace(entry, others=each.others, data=data))
     return corrected

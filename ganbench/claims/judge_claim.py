@@ -102,7 +102,7 @@ def judge_claim(claim: Claim, frame: pd.DataFrame) -> list[Answer]:
 
 
 def withdraw_verdict(answer: Answer) -> Answer:
-    """Returns the answer without its test, which is only right for a number of seeds fixed before."""
+    """Returns the answer without its test, which needs a number of seeds fixed before."""
     if answer.verdict in (ClaimVerdict.NOT_COMPARABLE, ClaimVerdict.NOT_RUN):
         return answer
     return replace(answer, verdict=ClaimVerdict.NOT_COMPARABLE, reason=ADAPTIVE_REASON)

@@ -37,7 +37,7 @@ def measure(
     """Measure finished trials by more metrics.
 
     Nothing is trained again. More metrics join the table of the suite; another protocol has a table of
-    its own.
+    its own. Without both, values are measured that are missing, or of an old version of a metric.
     """
     require_weights_of_command(None, protocol)
     from ganbench.evaluation.evaluate import metric_labels_of

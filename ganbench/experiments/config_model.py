@@ -20,7 +20,7 @@ def refuse_repeats(given: Any, check: Callable[[Any], list[Any]]) -> list[Any]:
     entries = check(given)
     first: dict[str, Any] = {}
     for text, entry in zip(given, entries, strict=True):
-        # the order of a chain of tricks has no meaning
+        # chains of tricks in another order are the same
         key = repr(sorted(entry) if isinstance(entry, list) else entry)
         if key in first:
             raise ValueError(explain_repeat(first[key], text))

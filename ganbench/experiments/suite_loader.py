@@ -211,7 +211,7 @@ def select_problems(errors: Sequence[Any]) -> dict[Location, Any]:
 
 
 def is_about_entries(around: Any, details: Any) -> bool:
-    """Returns whether a list's own error replaces that of an entry: it is empty, or has repeats."""
+    """Returns whether the error of an empty or repeating list replaces that of its entry."""
     has_repeats = around["type"] == "value_error" and is_wrong_type(details)
     return has_repeats or bool(around["input"] == [])
 
