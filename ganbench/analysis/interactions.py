@@ -9,7 +9,7 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -205,6 +205,7 @@ def correct_interactions(
         verdict = "differs" if p < 1 - CONFIDENCE_LEVEL else "undecided"
         names = each.kind, each.tricks, each.where
         count, data = len(each.backgrounds), join_levels(key[0] for key in each.backgrounds)
-        entry = Interaction(*names, ratio, low, high, count, p, verdict, *adjusted)
-        corrected.append(replace(entry, others=each.others, data=data))
+        bounds = adjusted[0], adjusted[1]
+        entry = Interaction(*names, ratio, low, high, count, p, verdict, *bounds, each.others, data)
+        corrected.append(entry)
     return corrected
