@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 
 from ganbench.errors import GanbenchError
 
@@ -27,14 +27,13 @@ class BadDeadline(GanbenchError, ValueError):
     """A deadline that is no time, or that has passed."""
 
 
-def parse_deadline(text: str, now: datetime | None = None, zone: tzinfo | None = None) -> float:
+def parse_deadline(text: str, now: datetime | None = None) -> float:
     """Returns the time of a deadline in seconds since the epoch.
 
-    Times without a zone are in `zone`, or else local; a time of the day is the next one. Raises BadDeadline.
+    Times without a zone are local; a time of the day is the next one. Raises BadDeadline.
     """
-    now = now or datetime.now().astimezone()
-    end = parse_duration_end(text, now) or parse_clock_time(text, now, zone)
-    end = end or parse_date(text, zone)
+    now = (now or datetime.now()).astimezone()
+    end = parse_duration_end(text, now) or parse_clock_time(text, now) or parse_date(text)
     if end is None:
         raise BadDeadline(f"--deadline {text!r} is no time: write {FORMS}")
     if end <= now:
@@ -54,29 +53,27 @@ def parse_duration_end(text: str, now: datetime) -> datetime | None:
         raise BadDeadline(f"--deadline {text!r} is too far away") from None
 
 
-def parse_clock_time(text: str, now: datetime, zone: tzinfo | None) -> datetime | None:
-    """Returns the next time with this clock, such as `02:30`, or None."""
+def parse_clock_time(text: str, now: datetime) -> datetime | None:
+    """Returns the next local time with this clock, such as `02:30`, or None.
+
+    A naive time gets the offset of its own day, which may differ from today's.
+    """
     clock = re.fullmatch(r"\s*([01]?\d|2[0-3]):([0-5]\d)\s*", text)
     if not clock:
         return None
     hour, minute = map(int, clock.groups())
     date = now.replace(hour=hour, minute=minute, second=0, microsecond=0, tzinfo=None)
-    today = with_zone(date, zone)
-    return today if today > now else with_zone(date + timedelta(days=1), zone)
+    today = date.astimezone()
+    return today if today > now else (date + timedelta(days=1)).astimezone()
 
 
-def parse_date(text: str, zone: tzinfo | None) -> datetime | None:
-    """Returns the time of an ISO date, or None."""
+def parse_date(text: str) -> datetime | None:
+    """Returns the time of an ISO date, or None. A date without a zone is local."""
     try:
         date = datetime.fromisoformat(text.strip())
-    except ValueError:
+        return date if date.tzinfo else date.astimezone()
+    except (ValueError, OverflowError):  # the latter at the first and the last day of all dates
         return None
-    return date if date.tzinfo else with_zone(date, zone)
-
-
-def with_zone(date: datetime, zone: tzinfo | None) -> datetime:
-    """Returns a date in a zone, or in the local one with its offset on that day."""
-    return date.replace(tzinfo=zone) if zone else date.astimezone()
 
 
 class Deadline:
