@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 
 from ganbench.evaluation.heartbeat import listening_to_heartbeats
 from ganbench.evaluation.protocols.base import DEFAULT_PROTOCOL
 
+from .executors.base import split_group
 from .lease import Lease, LeaseLost
 from .run_trial import (
     begin_attempt,
@@ -139,33 +139,38 @@ def group_by_step(runs: Iterable[MemberRun]) -> dict[int, list[MemberRun]]:
 
 
 def train_group(runs: Sequence[MemberRun], stop: ShouldStop, is_first: bool = False) -> None:
-    """Trains members together; keeps an error of all.
+    """Trains members together, and in smaller groups where that fails.
 
-    If memory lacks, they are trained in two halves. If another process takes over members, the others are
-    trained from their last checkpoints. A group that is not the first does not begin after a request to stop.
+    A group that is not the first does not begin after a request to stop.
     """
     if not is_first and stop():
         keep_error(runs, Interrupted(STOPPED_BEFORE_STEP))
         return
+    for group in try_group(runs, stop):  # its return has freed the memory of the whole
+        train_group(group, stop)
+
+
+def try_group(runs: Sequence[MemberRun], stop: ShouldStop) -> list[list[MemberRun]]:
+    """Trains members together, and keeps an error of all; returns the groups to train again.
+
+    If memory lacks, they are two halves. If another process takes over members, it is one group of the
+    others, which continues from their last checkpoints.
+    """
     try:
         with listening_to_heartbeats(lambda: show_life(runs)):
             make_session([run.record() for run in runs]).run(guard_leases(runs, stop))
     except LeaseLost as error:
         keep_error([run for run in runs if run.lease.lost.is_set()], error)
         owned = [run for run in runs if not run.lease.lost.is_set()]
-        parts = [owned] if owned else []
+        return [owned] if owned else []
     except torch.OutOfMemoryError as error:
-        parts = split_in_halves([run for run in runs if run.folder.read_result() is None])
-        if len(parts) < 2:
-            keep_error(runs, error)
-            return
+        unfinished = [run for run in runs if run.folder.read_result() is None]
+        if len(unfinished) > 1:
+            return split_group(unfinished)
+        keep_error(runs, error)
     except (Exception, SystemExit) as error:
         keep_error(runs, error)
-        return
-    else:
-        return
-    for part in parts:  # the memory of the whole is free only after the except clause
-        train_group(part, stop)
+    return []
 
 
 def guard_leases(runs: Sequence[MemberRun], stop: ShouldStop) -> ShouldStop:
@@ -178,12 +183,6 @@ def guard_leases(runs: Sequence[MemberRun], stop: ShouldStop) -> ShouldStop:
 def show_life(runs: Sequence[MemberRun]) -> None:
     for run in runs:
         run.attempt.show_life()
-
-
-def split_in_halves(members: Sequence[Any]) -> list[list[Any]]:
-    """Returns the first and the second half, without an empty one."""
-    middle = (len(members) + 1) // 2
-    return [list(half) for half in (members[:middle], members[middle:]) if half]
 
 
 def keep_error(runs: Sequence[MemberRun], error: BaseException) -> None:

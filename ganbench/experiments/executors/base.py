@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from ganbench.evaluation.protocols.base import DEFAULT_PROTOCOL
 from ganbench.experiments.monitoring.trial_progress import TrialProgress, format_trial_label
@@ -74,6 +74,13 @@ class JobStatus(TrialProgress):
 BUSY_RETRY_SECONDS = 2.0  # before a trial that another run holds is tried again
 JobGroup = list[JobStatus]  # jobs that one worker runs together; mostly one
 OnProgress = Callable[[], None]  # called several times a second while jobs run
+Member = TypeVar("Member")  # of a group: a job, or a training in a stacked program
+
+
+def split_group(group: list[Member]) -> list[list[Member]]:
+    """Returns the first and the second half of a group of two or more."""
+    middle = (len(group) + 1) // 2
+    return [group[:middle], group[middle:]]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,16 @@ from ganbench.experiments.deadline import DeadlineNear
 from ganbench.experiments.lease import read_holder
 from ganbench.experiments.store import Attempt
 
-from .base import BUSY_RETRY_SECONDS, Executor, Job, JobGroup, JobStatus, OnProgress, TrialLimits
+from .base import (
+    BUSY_RETRY_SECONDS,
+    Executor,
+    Job,
+    JobGroup,
+    JobStatus,
+    OnProgress,
+    TrialLimits,
+    split_group,
+)
 from .watch_clock import WatchClock
 from .worker_process import WorkerProcess, is_ready_message, wait_for_message
 
@@ -262,12 +271,6 @@ def open_attempt(job: Job) -> Attempt:
     """Returns the last attempt if its end is not recorded, else a new attempt."""
     attempt = job.last_attempt()
     return attempt if attempt and attempt.read_end() is None else job.folder.new_attempt()
-
-
-def split_group(group: JobGroup) -> list[JobGroup]:
-    """Returns the first and the second half of a group of two or more."""
-    middle = (len(group) + 1) // 2
-    return [group[:middle], group[middle:]]
 
 
 def split_to_size(jobs: JobGroup, size: int) -> list[JobGroup]:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from .base import JobGroup, JobStatus
-from .local import Local, split_group, split_to_size
+from .base import JobGroup, JobStatus, split_group
+from .local import Local, split_to_size
 
 
 @dataclass(frozen=True)
