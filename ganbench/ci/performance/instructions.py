@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from ganbench.analysis.verdicts import ComparisonVerdict
+from ganbench.files import read_json_or_none
 
 from .callgrind import Profile, largest_growth, read_profile
 from .comparisons import BenchmarkComparison
@@ -20,7 +21,6 @@ from .process import (
     HarnessRunner,
     ProcessMeasurements,
     first_line,
-    read_json_or_nothing,
     run_at_once,
     run_program,
 )
@@ -144,7 +144,7 @@ def count_built(
     options = [*LATE, f"--callgrind-out-file={place / 'profile.out'}"]
     program = [sys.executable, "-m", f"{bench.harness.name}.{PROGRAM}"]
     run_callgrind(bench, side, place, [*options, *program], seconds)
-    answer = read_json_or_nothing(place / "answer.json")
+    answer = read_json_or_none(place / "answer.json") or {}
     if "refused" in answer:
         raise CannotRun(f"{side.name}: {answer['refused']}")
     profiles = {

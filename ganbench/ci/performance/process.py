@@ -18,6 +18,7 @@ from statistics import median
 from typing import Any, TypeVar
 
 from ganbench.errors import GanbenchError
+from ganbench.files import read_json_or_none
 
 from .revisions import RevisionSide, harness_environment
 
@@ -143,8 +144,8 @@ class HarnessRunner:
         printed = self.run_harness(side, place, files, facts.get("pipes", ()))
         return read_measurements(
             side,
-            read_json_or_nothing(place / "answer.json"),
-            read_json_or_nothing(place / "times.json"),
+            read_json_or_none(place / "answer.json") or {},
+            read_json_or_none(place / "times.json") or {},
             printed,
         )
 
@@ -259,14 +260,6 @@ def run_program(
         )
     except subprocess.TimeoutExpired as error:
         raise CannotRun(f"{program} did not finish within {seconds:.0f} s") from error
-
-
-def read_json_or_nothing(path: Path) -> dict[str, Any]:
-    """Returns the JSON object of a file, or an empty dict if it is missing or incomplete."""
-    try:
-        return dict(json.loads(path.read_text("utf-8")))
-    except (OSError, ValueError):
-        return {}
 
 
 def read_measurements(
