@@ -14,7 +14,7 @@ from ganbench.gan.networks.discriminator import Discriminator
 from ..base import Settings, compare
 from ..cells import CheckedCell
 from ..hand_made_batch import LinearHead, make_trick
-from .draws import WEIGHTS, points
+from .draws import WEIGHTS, points, scores_of
 
 LABELS = torch.tensor([0, 1, 1, 2, 0, 2])
 NEXT_LABELS = (1, 2, 2, 0, 2, 0)  # the next different one of each, in a circle
@@ -56,18 +56,14 @@ def make_labelled_batch() -> AdversarialBatch:
     return pair.with_leaves()
 
 
-def weighted_sums(x: Tensor) -> list[float]:
-    return (x.double() @ WEIGHTS.double()).tolist()
-
-
 def check_mismatch(cell: CheckedCell, text: str, settings: Settings) -> Iterator[str]:
     """A share of the fakes is reals with the next different label of the batch."""
     batch, weight = make_labelled_batch(), settings["weight"]
     loss = make_trick(text).transform_loss(LOSSES.make("wasserstein"), batch)
     ours = loss.discriminator_loss(batch.real_score, batch.fake_score)
-    plain = [x + VALUES[label] for x, label in zip(weighted_sums(points(1)), LABELS, strict=True)]
-    pairs = zip(weighted_sums(points(1)), NEXT_LABELS, strict=True)
-    wrong = [x + VALUES[label] for x, label in pairs]
+    scores = scores_of(points(1)).tolist()
+    plain = [x + VALUES[label] for x, label in zip(scores, LABELS, strict=True)]
+    wrong = [x + VALUES[label] for x, label in zip(scores, NEXT_LABELS, strict=True)]
     fake = batch.fake_score.double().tolist()
     expected = (1 - weight) * math.fsum(fake) + weight * math.fsum(wrong) - math.fsum(plain)
     yield from compare("the discriminator's loss", ours.item(), expected / len(plain))
@@ -86,7 +82,7 @@ def check_label_interpolation(cell: CheckedCell, text: str, settings: Settings) 
     batch = make_labelled_batch()
     loss = make_trick(text).transform_loss(LOSSES.make("wasserstein"), batch)
     ours = loss.generator_loss(batch.fake_score, None)
-    pairs = list(zip(weighted_sums(points(2)), LABELS.tolist(), NEXT_LABELS, strict=True))
+    pairs = list(zip(scores_of(points(2)).tolist(), LABELS.tolist(), NEXT_LABELS, strict=True))
     total = float(WEIGHTS.double().sum())
     plain = [x + SHIFTS[a] * total + VALUES[a] for x, a, _ in pairs]
     between = [
