@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from ganbench.experiments.config_model import ConfigModel
+from ganbench.experiments.config_model import ConfigModel, Finite
 from ganbench.experiments.suite_errors import SuiteError, SuiteValidationError
 from ganbench.experiments.suite_loader import (
     error_location,
@@ -33,7 +33,6 @@ from .known_claims import ClaimError, ClaimMisfit, name_fault
 MIN_RUNS = 2  # for a standard error
 
 Text = Annotated[str, Field(min_length=1, max_length=500)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class ArmNames(ConfigModel):
@@ -54,9 +53,9 @@ class PublishedValue(ConfigModel):
     arm: Text
     data: Text
     metric: Text
-    value: Number
-    error: Annotated[Number, Field(ge=0)] = 0.0  # standard error of the mean; 0: not published
-    sd: Annotated[Number, Field(ge=0)] = 0.0  # standard deviation over the runs, instead of it
+    value: Finite
+    error: Annotated[Finite, Field(ge=0)] = 0.0  # standard error of the mean; 0: not published
+    sd: Annotated[Finite, Field(ge=0)] = 0.0  # standard deviation over the runs, instead of it
 
     @model_validator(mode="after")
     def _one_error(self) -> "PublishedValue":
@@ -110,7 +109,7 @@ class Claim(ConfigModel):
     )  # of the suite from the paper, other than the length
     price: str = ""  # of the suite at the published scale
     arms: dict[str, ArmNames] = Field(min_length=1)
-    within: dict[str, Annotated[Number, Field(gt=0)]] = Field(
+    within: dict[str, Annotated[Finite, Field(gt=0)]] = Field(
         default_factory=dict
     )  # by metric: the largest difference that counts as equal
     values: list[PublishedValue] = Field(default_factory=list)

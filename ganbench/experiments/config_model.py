@@ -1,4 +1,4 @@
-"""The base of all tables of suites and claims, and its lists of limited length."""
+"""The base of all tables of suites and claims, with their limited lists and numbers."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
@@ -38,6 +38,7 @@ Several = Annotated[list[T], Field(min_length=1, max_length=MAX_LIST_LENGTH)]
 AtMost = Annotated[list[T], Field(max_length=MAX_LIST_LENGTH)]
 SeveralDistinct = Annotated[Several[T], WrapValidator(refuse_repeats)]
 AtMostDistinct = Annotated[AtMost[T], WrapValidator(refuse_repeats)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class ConfigModel(BaseModel):

@@ -41,7 +41,7 @@ from ganbench.registry import (
 from ganbench.training.budget import Budget
 
 from .cells import OWN_LOSS, Cell, apply_axes, count_cells, expand_cells
-from .config_model import AtMost, AtMostDistinct, ConfigModel, Several, SeveralDistinct
+from .config_model import AtMost, AtMostDistinct, ConfigModel, Finite, Several, SeveralDistinct
 from .durations import parse_seconds
 from .factorial import count_fractional_chains, cross_axes, list_chains
 from .numerics_axes import NumericsAxes
@@ -152,7 +152,6 @@ VariantSpec = Annotated[str, AfterValidator(_variant_label)]
 LossSpec = Annotated[str, AfterValidator(_loss_label)]
 PlainText = Annotated[str, AfterValidator(escape_control_characters)]
 Duration = Annotated[str, AfterValidator(_duration_text)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 Betas = Annotated[tuple[Finite, Finite], Field(strict=False)]
 Name = Annotated[
     str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=MAX_NAME), AfterValidator(_unreserved)

@@ -20,6 +20,7 @@ from ganbench.ci.machine import describe_machine
 from ganbench.evaluation.metric_names import name_with_features
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.metrics.possible_values import POSSIBLE_VALUES
+from ganbench.experiments.config_model import Finite
 from ganbench.experiments.provenance import versions
 from ganbench.files import write_bytes
 from ganbench.records import format_misfits, require_known_schema
@@ -30,7 +31,6 @@ from .loss_trace import LossTrace
 from .protocol_changes import describe_protocol_change, features_of_protocol
 from .trace_comparison import TraceComparison, compare_trace
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 Margin = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Kind = Literal["suite", "images"]
 IMAGES_CELL = "images"  # the one cell of a baseline of images
