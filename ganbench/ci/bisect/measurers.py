@@ -1,6 +1,5 @@
 """Measurements of a commit in fresh processes: a command, a suite, or a benchmark."""
 
-import ast
 import json
 import math
 import os
@@ -11,11 +10,16 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
 from ganbench.analysis.metric_scale import MetricScale
+from ganbench.ci.performance.benchmark_names import (
+    benchmark_kinds,
+    find_benchmark,
+    kind_of,
+    subject_words,
+)
 from ganbench.ci.performance.interleaving import log_ratio
 from ganbench.ci.performance.process import (
     COUNTS,
@@ -25,11 +29,9 @@ from ganbench.ci.performance.process import (
     HarnessRunner,
     ProcessMeasurements,
 )
-from ganbench.ci.performance.process import HARNESS_FOLDER as PERF_HARNESS_FOLDER
 from ganbench.ci.performance.revisions import RevisionSide, harness_environment
 from ganbench.ci.performance.verdicts import EXACT_COUNT_MARGIN
 from ganbench.errors import GanbenchError
-from ganbench.registry import suggest
 
 from .exact import CanaryTest, CountTest, ExactTest
 from .journal import Numbers
@@ -45,10 +47,6 @@ FIRST_BISECT_SEED = 2_000_000  # of trainings; gates and baselines use smaller s
 
 class CannotMeasure(GanbenchError, RuntimeError):
     """A commit cannot be measured; the search skips it."""
-
-
-class NoSuchBenchmark(GanbenchError, ValueError):
-    """No benchmark has the given name."""
 
 
 class Measurer(Protocol):
@@ -331,38 +329,3 @@ def reading_of(measured: ProcessMeasurements, name: str) -> BenchmarkReading:
     if name not in measured.readings:
         raise CannotMeasure(measured.reason_for(name) or f"it has no benchmark {name}")
     return measured.readings[name]
-
-
-def short_name(name: str) -> str:
-    """Returns `step[dcgan]` for `step[dcgan(width=4)]`."""
-    kind, bracket, subject = name.partition("[")
-    return f"{kind}[{subject.rstrip(']').partition('(')[0]}]" if bracket else name
-
-
-def subject_words(name: str) -> str:
-    """Returns `step dcgan(width=4)` for `step[dcgan(width=4)]`."""
-    kind, _, subject = name.partition("[")
-    return f"{kind} {subject.removesuffix(']')}".strip()
-
-
-def kind_of(name: str) -> str:
-    return name.partition("[")[0]
-
-
-def find_benchmark(given: str, collected: Sequence[str]) -> str:
-    """Returns the full name of `step[dcgan]`; raises NoSuchBenchmark with a similar name."""
-    if given in collected:
-        return given
-    for name in collected:
-        if short_name(name) == given:
-            return name
-    hint, _, _ = suggest(given, {short_name(name) for name in collected}).partition("; there are")
-    raise NoSuchBenchmark(f"no benchmark is named {given!r}{hint}")
-
-
-@cache
-def benchmark_kinds(file: str) -> frozenset[str]:
-    """Returns the kinds of benchmarks in a file of the harness, such as operators or step."""
-    tree = ast.parse((PERF_HARNESS_FOLDER / file).read_text("utf-8"))
-    functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
-    return frozenset(n.removeprefix("test_") for n in functions if n.startswith("test_"))

@@ -19,10 +19,10 @@ from pathlib import Path
 from statistics import median
 
 from ganbench.ci.bisect.commits import Commit
-from ganbench.ci.bisect.measurers import benchmark_kinds, kind_of
 from ganbench.ci.bisect.trees import RevisionTrees
 from ganbench.ci.git import SHORT_REVISION_DIGITS, UnknownRevision, commit_times
 from ganbench.ci.machine import describe_machine, describe_software
+from ganbench.ci.performance.benchmark_names import benchmark_kinds, kind_of
 from ganbench.ci.performance.gate import check_words
 from ganbench.ci.performance.instructions import (
     PREFIX,

@@ -15,6 +15,7 @@ from ganbench.counts import count_of
 from ganbench.errors import GanbenchError
 from ganbench.registry import suggest
 
+from .benchmark_names import kind_of
 from .comparisons import BenchmarkComparison, compare_benchmarks, confirm_change, is_suspect
 from .instructions import (
     SUBJECTS,
@@ -282,7 +283,7 @@ def without_held_back(
 
 def check_words(words: Sequence[str], names: Collection[str]) -> None:
     """Raises UnknownBenchmark for a word that occurs in no benchmark's name."""
-    kinds = sorted({name.partition("[")[0] for name in names})
+    kinds = sorted(set(map(kind_of, names)))
     for word in words:
         if not any(word.lower() in name.lower() for name in names):
             close, _, _ = suggest(word, {*names, *kinds}).partition("; there are")

@@ -23,13 +23,8 @@ from ganbench.ci.bisect.measurers import (
     BenchmarkMeasurer,
     CannotMeasure,
     CommandMeasurer,
-    NoSuchBenchmark,
     SuiteMeasurer,
-    benchmark_kinds,
-    find_benchmark,
     parse_score,
-    short_name,
-    subject_words,
 )
 from ganbench.ci.bisect.posterior import (
     VARIANCE_SHAPE,
@@ -44,6 +39,13 @@ from ganbench.ci.bisect.search import Bisection, BisectResult, BisectRules
 from ganbench.ci.bisect.separation import separation_of
 from ganbench.ci.bisect.summary import bisect_sentences, format_chance
 from ganbench.ci.git import UnknownRevision
+from ganbench.ci.performance.benchmark_names import (
+    NoSuchBenchmark,
+    benchmark_kinds,
+    find_benchmark,
+    short_name,
+    subject_words,
+)
 from ganbench.ci.performance.process import BenchmarkReading, ProcessMeasurements
 from ganbench.ci.performance.revisions import RevisionSide
 
