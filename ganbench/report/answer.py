@@ -255,8 +255,8 @@ def describe_power(undecided: list[Effect], scale: MetricScale, helped: bool) ->
     known = sorted(e.smallest for e in undecided if format_improvement(e.smallest, scale))
     if not known:
         return f"{count}: these seeds cannot show a change." if helped else NO_POWER
-    shown = f"nly {describe_range(known, scale)} could have been shown."
-    return f"{count}: o{shown}" if helped else f"O{shown}"
+    only = f"{count}: only" if helped else "Only"
+    return f"{only} {describe_range(known, scale)} could have been shown."
 
 
 def describe_range(smallest: list[float], scale: MetricScale) -> str:
