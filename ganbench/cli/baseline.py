@@ -183,7 +183,7 @@ def require_savable(new: NewBaseline) -> None:
 def write_suite_baseline(suite: str, new: NewBaseline, place: TrainingPlace) -> None:
     from ganbench.ci.quality.training_runs import GateRun, make_suite_baseline, seeds_of_baseline
 
-    read, name, chosen = read_suite(suite, None, None, place.profile, place.device)
+    read, name, chosen = read_suite(suite, place.device, place.profile)
     gate_run, before = GateRun.of(read, name, chosen, seeds_of_baseline(read, name)), new.before
     if before and (before.kind, before.name) != ("suite", read.name):
         fail(f"{new.path} is a baseline of {before.name}, not of the suite {read.name}")
@@ -244,7 +244,7 @@ def gate_settings(reference: Any, suite: str | None) -> tuple[Any, float, int]:
 
     if suite is None:
         return reference.margins, DEFAULT_FALSE_ALARMS, reference.gate
-    read, name, _ = read_suite(suite, None, None, None, reference.device)
+    read, name, _ = read_suite(suite, reference.device)
     if (reference.kind, reference.name) != ("suite", read.name):
         fail(f"the baseline is of {reference.name}, not of the suite {read.name}")
     terms = declared_gate(read)

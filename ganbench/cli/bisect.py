@@ -188,7 +188,7 @@ def suite_measurer(options: SuiteOptions, scratch: Path) -> Measure:
 
     from .trainings import read_suite
 
-    suite, profile, device = read_suite(options.suite, None, None, options.profile, options.device)
+    suite, profile, device = read_suite(options.suite, options.device, options.profile)
     metric, file = require_metric(suite, options.metric), find_suite_file(options.suite)
     cells, facts = matching_cells(suite, profile, device, options.cell), metric_facts_record(metric)
     scale = MetricScale(facts.direction, facts.transform)

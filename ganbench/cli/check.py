@@ -66,5 +66,5 @@ def make_report(what: str, override: list[str] | None) -> Any:
         return check_file(path)
     if not find_suite_file(what).is_file() and not path.suffix:
         return check_package(what)
-    suite, name, chosen = read_suite(what, override, 1, None, "cpu")
+    suite, name, chosen = read_suite(what, "cpu", overrides=override or (), seeds=1)
     return check_methods(cells_of_plan(plan_trials(suite, name, chosen)), suite.metrics)

@@ -127,7 +127,7 @@ def suite_verdict(suite: str, reference: Any, exact: bool, block: int, place: Tr
     )
     from ganbench.ci.quality.verdict import decide_gate_verdict, refused_verdict
 
-    read, name, chosen = read_suite(suite, None, None, place.profile, place.device)
+    read, name, chosen = read_suite(suite, place.device, place.profile)
     terms = declared_gate(read)
     gate_run = GateRun.of(read, name, chosen, seeds_of_block(read, name, block))
     if reasons := training_refusals(gate_run, reference):

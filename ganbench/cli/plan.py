@@ -55,7 +55,7 @@ def plan(
 
     overrides = merge_overrides(override, numerics)
     refuse_seeds_twice(seeds, overrides)
-    declared, name, chosen = read_suite(suite, overrides, seeds, profile, device)
+    declared, name, chosen = read_suite(suite, device, profile, overrides, seeds)
     content, sentences, left = plan_content(declared, name, chosen, results)
     content["workers"] = workers or default_workers(chosen, declared.count_processes())
     if not as_json:

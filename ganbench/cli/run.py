@@ -107,7 +107,7 @@ def run(
         fail("--from-scratch deletes results: name their trials by --only or --retry")
     overrides = merge_overrides(override, numerics)
     refuse_seeds_twice(seeds, overrides)
-    declared, name, chosen = read_suite(suite, overrides, seeds, profile, device)
+    declared, name, chosen = read_suite(suite, device, profile, overrides, seeds)
     console = err if as_json else out
     processes = declared.count_processes()
     runs_trials = executor_of(executor, workers, chosen, processes)

@@ -22,19 +22,22 @@ def merge_overrides(*overrides: list[str] | None) -> list[str]:
 
 
 def read_suite(
-    text: str, overrides: list[str] | None, seeds: int | None, profile: str | None, device: str
-) -> Any:
+    text: str,
+    device: str,
+    profile: str | None = None,
+    overrides: Sequence[str] = (),
+    seeds: int | None = None,
+) -> tuple[Any, str, str]:
     """Returns the suite, its profile and the device; ends the program if they do not fit."""
     from ganbench.devices import select_device
     from ganbench.experiments.suite_loader import load_suite
 
     chosen = select_device(device)
-    suite = load_suite(find_suite_file(text), overrides or [])
+    suite = load_suite(find_suite_file(text), overrides)
     name = suite.select_profile(profile, chosen)
     if seeds is not None:
         require_seed_count(seeds)
-        changes = [*(overrides or []), f"seeds={seeds}"]
-        changes += [f"budget.{name}.seeds={seeds}"]
+        changes = [*overrides, f"seeds={seeds}", f"budget.{name}.seeds={seeds}"]
         suite = load_suite(find_suite_file(text), changes)
     return suite, name, chosen
 
