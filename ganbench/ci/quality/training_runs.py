@@ -1,8 +1,9 @@
 """Trains a suite for a gate, in a separate store, with seeds that no baseline has."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +82,7 @@ class GateRun:
         spent = self.suite.budget[self.profile].budget()
         return f"{spent.amount:,} {spent.unit.replace('_', ' ')}"
 
-    def protocol_records(self) -> dict[str, dict[str, Any]]:
-        protocols: dict[str, dict[str, Any]] = self.plan_content()["protocols"]
-        return protocols
-
+    @cached_property
     def plan_content(self) -> dict[str, Any]:
         return plan_record(self.suite, self.profile, self.device, self.plan)
 
@@ -121,10 +119,8 @@ def seeds_of_baseline(suite: Suite, profile: str) -> list[int]:
     if seeds < MIN_TRAININGS_PER_TEST:
         few = f"a gate needs at least {MIN_TRAININGS_PER_TEST} seeds, but there are {seeds}"
         raise SuiteError(f"suite {suite.name}: {few}")
-    wanted, least = (
-        declared_gate(suite).reference,
-        MIN_BASELINE_RATIO * seeds,
-    )
+    wanted = declared_gate(suite).reference
+    least = MIN_BASELINE_RATIO * seeds
     if wanted < least:
         few = f"gate.reference is {wanted}, but must be at least {MIN_BASELINE_RATIO} times the seeds: {least}"
         raise SuiteError(f"suite {suite.name}: {few}")
@@ -143,7 +139,7 @@ def training_refusals(gate_run: GateRun, baseline: Baseline) -> list[str]:
         for cell in baseline_cells
         if cell not in own_cells
     ]
-    protocols = gate_run.protocol_records()
+    protocols = gate_run.plan_content["protocols"]
     for cell, item in own_cells.items():
         now = item.record(gate_run.suite.protocol)["protocol"]
         if cell in baseline_cells and baseline_cells[cell].protocol != now:
@@ -184,7 +180,7 @@ def train_gate_run(
     Raises SuiteError if the store has trainings of other code, and KeyboardInterrupt after Ctrl-C.
     """
     Numerics(gate_run.device).apply()
-    store, content = Store(results), gate_run.plan_content()
+    store, content = Store(results), gate_run.plan_content
     refuse_stale_results(gate_run.plan, store)
     write_plan(results / gate_run.suite.name, content)
     measure_floors_of_plan(gate_run.plan, gate_run.suite, store)
@@ -246,33 +242,39 @@ def make_suite_baseline(
 
     It keeps the means of the previous baseline.
     """
-    metrics = {metric: metric_facts_record(metric) for metric in gate_run.suite.metrics}
-    protocol = {
-        c: p.record(gate_run.suite.protocol)["protocol"] for c, p in gate_run.first_trials.items()
-    }
-    cells = {
-        cell: CellRecord(protocol=protocol[cell], ended=t.ended, failed=t.failed, values=t.values)
-        for cell, t in side.trainings.items()
-    }
-    traces = {
-        cell: LossTraceRecord(losses=s.losses, scores=s.scores) for cell, s in side.traces.items()
-    }
+    suite, protocols = gate_run.suite, gate_run.plan_content["protocols"]
     return Baseline(
         kind="suite",
-        name=gate_run.suite.name,
+        name=suite.name,
         made=make_provenance(reason, gate_run.device),
         device=gate_run.device,
         budget=gate_run.budget,
         seeds=gate_run.seeds,
-        margins=declared_gate(gate_run.suite).margins,
+        margins=declared_gate(suite).margins,
         gate=gate,
-        metrics=metrics,
-        protocols={p: facts["text"] for p, facts in gate_run.protocol_records().items()},
-        protocol_fields={
-            p: protocol_fields_of(facts) for p, facts in gate_run.protocol_records().items()
-        },
-        cells=cells,
+        metrics={metric: metric_facts_record(metric) for metric in suite.metrics},
+        protocols={name: facts["text"] for name, facts in protocols.items()},
+        protocol_fields={name: protocol_fields_of(facts) for name, facts in protocols.items()},
+        cells=make_cell_records(gate_run, side.trainings),
         floors={data: dict(floors) for data, floors in side.floors.items()},
-        canary=traces,
+        canary=make_trace_records(side.traces),
         earlier=previous_baselines(before),
     )
+
+
+def make_cell_records(
+    gate_run: GateRun, trainings: Mapping[str, CellTrainings]
+) -> dict[str, CellRecord]:
+    first, rules = gate_run.first_trials, gate_run.suite.protocol
+    protocols = {cell: first[cell].record(rules)["protocol"] for cell in trainings}
+    return {
+        cell: CellRecord(protocol=protocols[cell], ended=t.ended, failed=t.failed, values=t.values)
+        for cell, t in trainings.items()
+    }
+
+
+def make_trace_records(traces: Mapping[str, LossTrace]) -> dict[str, LossTraceRecord]:
+    return {
+        cell: LossTraceRecord(losses=trace.losses, scores=trace.scores)
+        for cell, trace in traces.items()
+    }
