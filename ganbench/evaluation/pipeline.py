@@ -102,36 +102,31 @@ class EvaluationPipeline:
         self.refuse_unused_options()
         self.refuse_few_images()
         self.refuse_broken_files()
-        fake_extraction = self.extract_source(self.fake, self.fake_indices, "fakes")
-        real_extraction = self.extract_source(self.real, self.real_indices, "reals")
-        check_sides(self.fake, fake_extraction, self.real, real_extraction, self.label)
+        fakes = self.extract_source(self.fake, self.fake_indices, "fakes")
+        reals = self.extract_source(self.real, self.real_indices, "reals")
+        check_sides(self.fake, fakes, self.real, reals, self.label)
         self.show("metrics", 0, 1)
-        fake = self.make_feature_set(fake_extraction, self.fake, self.fake_indices)
-        real = self.make_feature_set(real_extraction, self.real, self.real_indices)
-        fake.images = self.load_images(self.fake, self.fake_indices)
-        fake.sampler = self.latent_sampler()
-        real.images = self.load_images(self.real, self.real_indices)
-        real.cache = self.reference_cache(real_extraction)
-        if self.held_out is not None:
-            real.held_out = lambda: self.held_out_features
+        fake, real = self.make_fake_features(fakes), self.make_real_features(reals)
         rows, floor = self.measure_metrics(fake, real)
         self.show("metrics", 1, 1)
         rows, reduced_notes = with_used_settings(rows, self.rules, fake, real)
-        terms = self.make_protocol(fake_extraction, real_extraction)
+        terms = self.make_protocol(fakes, reals)
         terms = replace(terms, reduced=tuple(r.label for r in rows if r.label != r.metric))
+        shared = count_shared(fakes, reals)
+        notes = (*self.collect_notes(fakes, reals, shared), *reduced_notes)
+        names = self.fake.name, self.real.name
+        return Evaluation(*names, terms, rows, floor, notes, fakes.copies, shared)
+
+    def collect_notes(self, fakes: Extraction, reals: Extraction, shared: int) -> list[str]:
+        """Returns the notes on the images; `shared` fakes have the pixels of a real."""
         notes = [
-            *notes_of_source("fakes", self.fake, fake_extraction),
-            *notes_of_source("reals", self.real, real_extraction),
+            *notes_of_source("fakes", self.fake, fakes),
+            *notes_of_source("reals", self.real, reals),
+            *notes_of_both_sources(fakes, reals, shared, self.wanted.metrics),
         ]
-        pair = fake_extraction, real_extraction
-        shared = count_shared(*pair)
-        notes += notes_of_both_sources(*pair, shared, self.wanted.metrics)
         if self.wanted.held_out is not None:
-            sides = {"fakes": fake_extraction, "reals": real_extraction}
-            notes += notes_on_held_out(self.held_out_extraction, sides)
-        notes += reduced_notes
-        copies, names = fake_extraction.copies, (self.fake.name, self.real.name)
-        return Evaluation(*names, terms, rows, floor, tuple(notes), copies, shared)
+            notes += notes_on_held_out(self.held_out_extraction, {"fakes": fakes, "reals": reals})
+        return notes
 
     @cached_property
     def fake_indices(self) -> Sequence[int]:
@@ -223,6 +218,22 @@ class EvaluationPipeline:
         return extraction
 
     # Inputs of metrics
+
+    def make_fake_features(self, extraction: Extraction) -> FeatureSet:
+        """Returns the features of the fakes, with their images and their generator."""
+        features = self.make_feature_set(extraction, self.fake, self.fake_indices)
+        features.images = self.load_images(self.fake, self.fake_indices)
+        features.sampler = self.latent_sampler()
+        return features
+
+    def make_real_features(self, extraction: Extraction) -> FeatureSet:
+        """Returns the features of the reals, with their images, their cache and held-out reals."""
+        features = self.make_feature_set(extraction, self.real, self.real_indices)
+        features.images = self.load_images(self.real, self.real_indices)
+        features.cache = self.reference_cache(extraction)
+        if self.held_out is not None:
+            features.held_out = lambda: self.held_out_features
+        return features
 
     def make_feature_set(
         self, extraction: Extraction, source: Source, chosen: Sequence[int]
