@@ -17,7 +17,7 @@ from ganbench.data.image_decoding import Unreadable
 from ganbench.evaluation.inputs.base import Source
 from ganbench.evaluation.metrics.feature_set import Tensors
 
-from .decoded_blocks import HASH_BYTES, CachedBlock, DecodedBatch, HashedImage, stages_ahead
+from .decoded_blocks import HASH_BYTES, CachedBlock, HashedImage, stages_ahead
 from .extractor_runner import ExtractorRunner, check_feature_width
 from .freed_memory import keep_freed_memory
 
@@ -86,15 +86,16 @@ def extract_source_features(
         if isinstance(stage, CachedBlock):
             collected.add(stage.features)
             cached_count += collected.count - start
+            start = collected.count
         else:
             left_out += stage.left_out
             if stage.images:
                 facts = image_facts(stage.images)
                 collected.add(runner.extract(stage.images, source.name) | facts)
-        if isinstance(stage, CachedBlock) or stage.key:
-            if isinstance(stage, DecodedBatch) and collected.count > start:
-                cache.write_entry(stage.key, collected.rows_since(start))
-            start = collected.count
+            if stage.key:  # the last batch of its block
+                if collected.count > start:
+                    cache.write_entry(stage.key, collected.rows_since(start))
+                start = collected.count
         show(collected.count + len(left_out), len(chosen))
     if not collected.count:
         raise Unreadable(f"{source.name} holds no image that can be read: {left_out[0]}")
