@@ -15,7 +15,8 @@ import pandas as pd
 
 from ganbench.experiments.outcomes import check_trial_files
 from ganbench.experiments.plan import PlannedTrial, plan_record, plan_trials
-from ganbench.experiments.seed_rounds import Arm, SeedRounds, arm_of_item, planned_arms
+from ganbench.experiments.plan_names import Arm, arm_of_item
+from ganbench.experiments.seed_rounds import SeedRounds, planned_arms
 from ganbench.experiments.store import Store
 from ganbench.experiments.suite import AdaptiveSeeds, Suite
 from ganbench.experiments.suite_errors import SuiteError

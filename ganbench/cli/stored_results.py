@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from ganbench.experiments.plan_names import ARM_FIELDS, join_names
+from ganbench.experiments.plan_names import arm_of_item, join_names
 from ganbench.experiments.suite_files import find_suite_file, hash_suite_file, read_suite_name
 
 from .base import err, fail
@@ -83,7 +83,7 @@ def has_store(folder: Path) -> bool:
 
 
 def format_cell_name(row: dict[str, Any]) -> str:
-    return join_names(row[key] for key in ARM_FIELDS)
+    return join_names(arm_of_item(row))
 
 
 def results_option(results: Path) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from ganbench.counts import count_of
 
-from .plan_names import ARM_FIELDS
+from .plan_names import Arm, arm_of_item
 
 
 def describe_incompatible_arms(plan: dict[str, Any]) -> list[str]:
@@ -22,10 +22,8 @@ def describe_incompatible_arms(plan: dict[str, Any]) -> list[str]:
     ]
 
 
-def incompatibility_by_cell(plan: dict[str, Any]) -> dict[tuple[str, ...], str]:
+def incompatibility_by_cell(plan: dict[str, Any]) -> dict[Arm, str]:
     """Returns the reason of each cell of the grid, which is empty if the cell is trained."""
     return {
-        tuple(item[name] for name in ARM_FIELDS): item["objection"]
-        for item in plan["trials"]
-        if item["role"] == "trial"
+        arm_of_item(item): item["objection"] for item in plan["trials"] if item["role"] == "trial"
     }

@@ -26,9 +26,9 @@ from ganbench.training.stackable import recipe_stacking_incompatibility
 
 from .cells import Cell, expand_cells
 from .outcome_check import Tasks, metric_notes, require_outcome
-from .plan_names import format_chain, join_names
+from .plan_names import ARM_FIELDS, join_names
 from .provenance import versions
-from .seed_rounds import SeedRounds
+from .seed_rounds import SeedRounds, arm_of_trial
 from .suite import Suite
 from .trial import Trial
 from .watched_returns import watched_returns
@@ -53,9 +53,7 @@ class PlannedTrial:
     incompatibility: str = ""
 
     def label(self) -> str:
-        trial = self.trial
-        names = [trial.data, trial.variant, trial.loss, format_chain(trial.tricks), trial.plan]
-        return join_names(names)
+        return join_names(arm_of_trial(self.trial))
 
     def record(self, protocol: str) -> dict[str, Any]:
         """Returns the facts that tables need, as plain data that is readable without torch."""
@@ -63,11 +61,7 @@ class PlannedTrial:
         return {
             "role": self.role,
             "trial": trial.id,
-            "data": trial.data,
-            "variant": trial.variant,
-            "loss": trial.loss,
-            "tricks": format_chain(trial.tricks),
-            "plan": trial.plan,
+            **dict(zip(ARM_FIELDS, arm_of_trial(trial), strict=True)),
             "seed": trial.seed,
             "objection": self.incompatibility,
             "protocol": evaluator_for(trial.data, trial.device, protocol).protocol.id,

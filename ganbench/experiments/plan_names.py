@@ -1,10 +1,11 @@
 """Names that plans, tables and commands share: trials, parts of an arm, and outcomes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 PlanItem = dict[str, Any]  # a trial in plan.json
 ARM_FIELDS = ("data", "variant", "loss", "tricks", "plan")
+Arm = tuple[str, ...]  # the names of these fields in tables
 
 LOST_OUTCOMES = ("diverged", "failed")
 TRAINED_OUTCOMES = ("done", "diverged")  # of trials with a result
@@ -16,6 +17,11 @@ ID_DIGITS = 16  # of a trial's id in tables and folder names
 def short_id(trial: str) -> str:
     """Returns the begin of a trial's id, as in tables and folder names."""
     return trial[:ID_DIGITS]
+
+
+def arm_of_item(item: Mapping[str, Any]) -> Arm:
+    """Returns the arm of a trial in plan.json, or of a row of a table."""
+    return tuple(item[field] for field in ARM_FIELDS)
 
 
 def join_names(names: Iterable[str]) -> str:

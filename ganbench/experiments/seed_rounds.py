@@ -4,10 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .plan_names import PlanItem, format_chain
+from .plan_names import Arm, PlanItem, arm_of_item, format_chain
 from .trial import Trial
-
-Arm = tuple[str, str, str, str, str]  # data, variant, loss, tricks and hyperparameters in tables
 
 
 @dataclass(frozen=True)
@@ -31,10 +29,6 @@ class SeedRounds:
 
 def arm_of_trial(trial: Trial) -> Arm:
     return (trial.data, trial.variant, trial.loss, format_chain(trial.tricks), trial.plan)
-
-
-def arm_of_item(item: PlanItem) -> Arm:
-    return (item["data"], item["variant"], item["loss"], item["tricks"], item["plan"])
 
 
 def planned_arms(items: Iterable[PlanItem]) -> list[Arm]:
