@@ -86,7 +86,7 @@ def draw_report(folder: str, over: bool) -> None:
     from ganbench.analysis.rows import collect_rows
     from ganbench.experiments.store import Store, read_plan
 
-    from .writer import write_all, write_live
+    from .writer import write_files, write_live
 
     suite_folder = Path(folder)
     store, plan = Store(suite_folder.parent), read_plan(suite_folder)
@@ -94,6 +94,6 @@ def draw_report(folder: str, over: bool) -> None:
         raise FileNotFoundError(f"{suite_folder / 'plan.json'} does not exist")
     frame = collect_rows(plan, store)
     if over:
-        write_all(frame, suite_folder, store)
+        write_files(frame, suite_folder, store)
     else:
         write_live(frame, suite_folder, store)

@@ -49,12 +49,6 @@ def write_report(plan: dict[str, Any], folder: Path) -> tuple[SuiteReport, list[
     return report, main_files(folder)
 
 
-def write_all(frame: pd.DataFrame, folder: Path, store: Store | None = None) -> list[Path]:
-    """Writes all files made from rows, and returns the paths of the main ones."""
-    write_files(frame, folder, store)
-    return main_files(folder)
-
-
 def main_files(folder: Path) -> list[Path]:
     """Returns the paths of the files that a reader opens first."""
     return [folder / name for name in MAIN_FILES]

@@ -20,7 +20,7 @@ from synthetic_rows import FACTS, floor, frame
 from ganbench.analysis.rows import COST_UNITS, ROW_SCHEMA, SCHEMA_VERSION, pandas_type, save_rows
 from ganbench.report.page import render_page
 from ganbench.report.report import SuiteReport
-from ganbench.report.writer import write_all
+from ganbench.report.writer import write_files
 
 SEEDS, POINTS = 10, 8
 AXES = {
@@ -120,9 +120,9 @@ WRITES_ALL = """
 import sys
 from pathlib import Path
 import ganbench
-from ganbench.report.writer import write_all
+from ganbench.report.writer import write_files
 
-write_all(ganbench.load(sys.argv[1]), Path(sys.argv[2]))
+write_files(ganbench.load(sys.argv[1]), Path(sys.argv[2]))
 lines = Path("/proc/self/status").read_text().splitlines()
 print(next(line.split()[1] for line in lines if line.startswith("VmHWM")))
 """
@@ -134,7 +134,7 @@ def test_seconds_of_the_files_of_five_thousand_trials(benchmark, five_thousand, 
     """On two busy cores the seconds of this process alone say more than those of the clock."""
     assert five_thousand["trial"].nunique() == 5000
     before = time.process_time()
-    benchmark.pedantic(write_all, (five_thousand, tmp_path), rounds=1)
+    benchmark.pedantic(write_files, (five_thousand, tmp_path), rounds=1)
     own = time.process_time() - before
     benchmark.extra_info.update(rows=len(five_thousand), process_seconds=own)
     assert (tmp_path / "effects.md").exists()

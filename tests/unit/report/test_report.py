@@ -24,7 +24,7 @@ from ganbench.report.markdown import render_leaderboard
 from ganbench.report.pictures import cell_file_name
 from ganbench.report.report import SuiteReport
 from ganbench.report.terminal import MAX_CELLS_SHOWN, print_report
-from ganbench.report.writer import write_all
+from ganbench.report.writer import write_files
 
 
 def terminal_text(row_frame: pd.DataFrame, width=80) -> str:
@@ -56,7 +56,7 @@ def test_people_read_minus_and_programs_hyphen(tmp_path):
         *(row(tricks, seed, -0.5 - seed / 8, metric="kid") for tricks in ("none", "r1") for seed in (0, 1)),
         outcome="kid",
     )  # fmt: skip
-    write_all(rows, tmp_path)
+    write_files(rows, tmp_path)
     kinds = (".md", ".html", ".csv", ".tex")
     texts = {path.name: path.read_text() for path in tmp_path.iterdir() if path.suffix in kinds}
     texts["terminal"] = terminal_text(rows)
@@ -285,18 +285,19 @@ def test_effects_have_interactions_and_failures():
 def test_run_without_finished_trials_has_files(tmp_path):
     """Ctrl-C during the first trainings leaves such a run."""
     rows = frame(*(row(arm, outcome="x") for arm in ("none", "r1", "ema + r1")), floor(None))
-    names = {path.name for path in write_all(rows, tmp_path)}
+    write_files(rows, tmp_path)
+    names = {path.name for path in tmp_path.iterdir()}
     assert {"leaderboard.md", "effects.md", "analyses.md"} <= names
     assert "r1" in (tmp_path / "effects.md").read_text()
 
 
 def test_figures_and_tables_of_an_earlier_plan_are_deleted(tmp_path):
     folder = tmp_path / "s"
-    write_all(frame(*arms({"r1": 0.7}), floor(0.5)), folder)
+    write_files(frame(*arms({"r1": 0.7}), floor(0.5)), folder)
     names = {path.name for path in folder.rglob("*")}
     assert {"forest.svg", "forest.png", "profiles.csv", "profiles.tex"} <= names
     (folder / "figures" / "digits-r1.png").write_bytes(b"a picture of a generator")
-    write_all(frame(*arms({}), floor(0.5)), folder)
+    write_files(frame(*arms({}), floor(0.5)), folder)
     names = {path.name for path in folder.rglob("*")}
     assert not names & {"forest.svg", "forest.png", "profiles.csv", "profiles.tex"}
     assert "digits-r1.png" in names
@@ -569,7 +570,7 @@ def test_clock_format(seconds, text):
 def test_files_are_complete_and_deterministic(tmp_path):
     curve = [row(value=v, kind="curve", checkpoint=None, images=100 * v) for v in (3, 2)]
     rows = frame(*curve, *arms({"r1": 0.7}), row("ema", seed=9, reason="boom"), floor(0.5))
-    write_all(rows, tmp_path / "s", Store(tmp_path))
+    write_files(rows, tmp_path / "s", Store(tmp_path))
     first = {path.name: path.read_bytes() for path in (tmp_path / "s").rglob("*") if path.is_file()}
     names = {
         "leaderboard.md",
@@ -583,7 +584,7 @@ def test_files_are_complete_and_deterministic(tmp_path):
         "summary.json",
     }
     assert names | {"results.parquet", "results.csv", "curves-digits.svg"} <= set(first)
-    write_all(rows, tmp_path / "s", Store(tmp_path))
+    write_files(rows, tmp_path / "s", Store(tmp_path))
     again = {path.name: path.read_bytes() for path in (tmp_path / "s").rglob("*") if path.is_file()}
     assert [name for name in first if first[name] != again[name]] == []
 
