@@ -66,14 +66,8 @@ MAX_NAMED_LISTS = 5  # of tricks without a comparison
 MAX_LOG_HEAT = math.log(4)  # the logarithmic change that heat maps show in full colour
 
 
-def effect_sections(
-    frame: pd.DataFrame, changes: SuiteChanges | None = None
-) -> dict[str, pd.DataFrame]:
-    """Computes the tables of the file, as numbers.
-
-    `changes` are those of the frame, if they are known; else they are estimated.
-    """
-    changes = changes or SuiteChanges.of(frame)
+def effect_sections(frame: pd.DataFrame, changes: SuiteChanges) -> dict[str, pd.DataFrame]:
+    """Computes the tables of the file, as numbers, from the rows and their changes."""
     effects = [
         *(*changes.over_grid, *changes.by_variant),
         *(*effects_by_loss(frame), *changes.by_data),

@@ -10,7 +10,7 @@ from ganbench.analysis.rank_interval import separable_pairs
 from ganbench.analysis.rates import failure_rates
 from ganbench.experiments.suite import AdaptiveSeeds
 from ganbench.report.effects import effect_sections, render_effects
-from ganbench.report.findings import run_findings
+from ganbench.report.findings import SuiteChanges, run_findings
 from ganbench.report.markdown import render_leaderboard
 from ganbench.report.page import render_page
 from ganbench.report.page.provenance import rerun_command
@@ -45,7 +45,7 @@ def fixed(rows):
 
 
 def test_effects_have_seeds_and_the_reason_for_their_end(rows):
-    text = render_effects(rows, effect_sections(rows))
+    text = render_effects(rows, effect_sections(rows, SuiteChanges.of(rows)))
     pooled = [line for line in text.splitlines() if line.startswith("| all       | all ")]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in pooled]
     assert [(c[2], c[14], c[15], c[16]) for c in cells] == [
@@ -57,10 +57,11 @@ def test_effects_have_seeds_and_the_reason_for_their_end(rows):
 
 
 def test_fixed_seeds_have_no_such_columns(fixed):
-    text = render_effects(fixed, effect_sections(fixed))
+    sections = effect_sections(fixed, SuiteChanges.of(fixed))
+    text = render_effects(fixed, sections)
     assert "p (Holm)" in text
     assert "| ended" not in text
-    assert "seeds" not in effect_sections(fixed)["effects"]
+    assert "seeds" not in sections["effects"]
 
 
 def test_intervals_of_arms_share_the_error_between_looks(rows):

@@ -17,7 +17,7 @@ from ganbench.cli.progress import format_clock
 from ganbench.experiments.store import Store
 from ganbench.report.analyses import ANALYSES
 from ganbench.report.effects import effect_sections, render_effects
-from ganbench.report.findings import flags_sentence, run_findings
+from ganbench.report.findings import SuiteChanges, flags_sentence, run_findings
 from ganbench.report.format_change import format_percent
 from ganbench.report.format_number import format_number
 from ganbench.report.markdown import render_leaderboard
@@ -43,6 +43,10 @@ def table_lines(row_frame: pd.DataFrame) -> list[str]:
 
 def leaderboard_text(row_frame: pd.DataFrame) -> str:
     return render_leaderboard(row_frame, leaderboard(row_frame), run_findings(row_frame))
+
+
+def effects_text(row_frame: pd.DataFrame) -> str:
+    return render_effects(row_frame, effect_sections(row_frame, SuiteChanges.of(row_frame)))
 
 
 LONG_TRICKS = "minibatch_discrimination(depth=16, kernels=64) + spectral_norm(keep_norm=true)"
@@ -243,7 +247,7 @@ def test_oscillating_cell_has_flag():
 
 def test_effects_have_change_interval_and_verdict():
     rows = frame(*arms({"r1": 0.7}, cells=(1, 9)), row("ema", seed=9))
-    text = render_effects(rows, effect_sections(rows))
+    text = effects_text(rows)
     (r1,) = first_table_cells(text.partition("## ")[0])
     assert r1[:3] == ["all", "all", "r1"]
     assert re.fullmatch(r"−(2\d|3\d) %", r1[3])
@@ -254,7 +258,7 @@ def test_effects_have_change_interval_and_verdict():
 def test_many_lists_without_a_comparison_are_counted():
     lists = [row(f"r{n} + ema", seed=9) for n in range(6)]
     rows = frame(*arms({"r1": 0.7}), *lists)
-    text = render_effects(rows, effect_sections(rows))
+    text = effects_text(rows)
     assert "Without a comparison with the same arm without them: 6 lists of tricks." in text
     assert "Lists of tricks against no trick" not in text
 
@@ -266,7 +270,7 @@ def test_effects_have_interactions_and_failures():
     both = arms({}, seeds=8, loss="hinge"), arms({}, seeds=8, loss="minimax")
     baselines = [{**r, "plan": ""} for part in both for r in part]
     rows = frame(*under, *other, *lost, *baselines)
-    text = render_effects(rows, effect_sections(rows))
+    text = effects_text(rows)
     assert re.search(r"trick × loss +\| r1 +\| hinge +\| × 0\.[45]", text)
     assert re.search(r"failed +\| ema +\| 16/16", text)
     sentences = run_findings(rows)
@@ -313,7 +317,7 @@ def test_analyses_accept_empty_suites():
 
 def test_effects_without_tricks_state_it():
     rows = frame(row(value=1.0))
-    assert "No trick was compared" in render_effects(rows, effect_sections(rows))
+    assert "No trick was compared" in effects_text(rows)
 
 
 # Sentences
@@ -532,7 +536,7 @@ def test_counts_of_unequal_data_are_shares():
     assert "On grid: No trick is shown to help. r1 harms: modes −19.6 pp [" in answer
     assert "+3.32 pp" not in answer
     assert answer.endswith("Changes of modes in percentage points (pp); more is better.")
-    assert "Changes are in percentage points (pp)." in render_effects(table, effect_sections(table))
+    assert "Changes are in percentage points (pp)." in effects_text(table)
 
 
 def test_changes_of_rates_are_named_log_odds():
@@ -546,7 +550,7 @@ def test_changes_of_rates_are_named_log_odds():
     odds = [(p / (1 - p), q / (1 - q)) for p, q in ((0.5, 0.2), (0.51, 0.21), (0.52, 0.22))]
     assert effect.ratio == pytest.approx(np.mean([np.log(r / none) for r, none in odds]))
     assert run_findings(table)[0].endswith("Changes of modes in log odds; higher is better.")
-    assert "Changes are in log odds." in render_effects(table, effect_sections(table))
+    assert "Changes are in log odds." in effects_text(table)
 
 
 @pytest.mark.parametrize(
