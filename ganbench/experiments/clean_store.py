@@ -16,9 +16,9 @@ from ganbench.data.paths import cache_root
 from ganbench.errors import GanbenchError
 from ganbench.files import delete_path, has_process, list_folder, temporary_path
 
-from .lease import read_holder
+from .lease import Busy, read_holder
 from .plan_names import short_id
-from .store import Busy, Store, TrialFolder, read_plan
+from .store import Store, TrialFolder, read_plan
 from .store_archive import plan_paths
 
 TEMPORARY_NAME = re.compile(r"\..+\.(?P<process>\d+)@(?P<machine>.+)")

@@ -28,7 +28,8 @@ from ganbench.files import (
 )
 from ganbench.records import NewerSchema
 
-from .store import RETRAIN, Attempt, Busy, Store, TrialFolder, read_plan, write_plan
+from .lease import Busy
+from .store import RETRAIN, Attempt, Store, TrialFolder, read_plan, write_plan
 from .store_archive import (
     BadArchive,
     floor_paths,

@@ -15,7 +15,7 @@ from ganbench.evaluation.heartbeat import listening_to_heartbeats
 from ganbench.evaluation.protocols.base import DEFAULT_PROTOCOL
 
 from .executors.base import split_group
-from .lease import Lease, LeaseLost
+from .lease import Busy, Lease, LeaseLost
 from .run_trial import (
     begin_attempt,
     is_finished,
@@ -27,7 +27,7 @@ from .run_trial import (
     run_trial,
 )
 from .session import Interrupted, ShouldStop, TrainingRecord
-from .store import Attempt, Busy, Store, TrialFolder
+from .store import Attempt, Store, TrialFolder
 from .training_pictures import PicturedRecord
 from .trial import Trial
 

@@ -29,7 +29,6 @@ from ganbench.files import (
 )
 from ganbench.records import read_record
 
-from .lease import Busy as Busy
 from .lease import Lease
 from .plan_names import short_id
 from .store_records import (

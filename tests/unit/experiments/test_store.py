@@ -11,7 +11,8 @@ import sys
 import pytest
 from helpers import held_by_another_process
 
-from ganbench.experiments.store import Attempt, Busy, Store, write_plan
+from ganbench.experiments.lease import Busy
+from ganbench.experiments.store import Attempt, Store, write_plan
 from ganbench.files import (
     CorruptFile,
     append_json_line,
