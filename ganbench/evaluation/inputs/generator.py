@@ -114,11 +114,9 @@ class GeneratorSource(Source):
         if not rows.is_floating_point():
             return rows
         span = measure_span(rows, self.name)
-        self.range = self.range or detect_range(span, self.range_name, self.name)
-        if (
-            self.range_name == AUTO_RANGE
-            and detect_range(span, AUTO_RANGE, self.name) == "-1,1" != self.range
-        ):
+        detected = detect_range(span, self.range_name, self.name)
+        self.range = self.range or detected
+        if detected == "-1,1" and self.range != "-1,1":
             raise Unreadable(f"{self.name} returned floats in [0, 1] at first, and now from {span}")
         return floats_to_uint8(rows, self.range)
 
