@@ -117,11 +117,11 @@ def find_trial(plan: dict[str, Any], words: str, seed: int | None, suite: str) -
     from ganbench.experiments.select_trials import select_items
 
     chosen = select_items(distinct_items(plan), words, suite)
-    if seed is not None and (with_seed := [i for i in chosen if i["seed"] == seed]):
-        chosen = with_seed
-    elif seed is not None:
+    if seed is not None:
         seeds = sorted({item["seed"] for item in chosen})
-        fail(f"no trial of {words!r} has seed {seed}; there are {', '.join(map(str, seeds))}")
+        if seed not in seeds:
+            fail(f"no trial of {words!r} has seed {seed}; there are {', '.join(map(str, seeds))}")
+        chosen = [item for item in chosen if item["seed"] == seed]
     if len({item["trial"] for item in chosen}) > 1:
         fail(several_trials_sentence(chosen, words))
     return chosen[0]

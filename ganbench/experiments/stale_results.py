@@ -71,8 +71,9 @@ def is_stale(
     if provenance is None:
         return False
     cell = (trial.recipe, trial.data, trial.numerics_spec)
-    now = codes[cell] if cell in codes else codes.setdefault(cell, trial.code_provenance())
-    return {key: provenance[key] for key in now} != now
+    if cell not in codes:
+        codes[cell] = trial.code_provenance()
+    return {key: provenance[key] for key in codes[cell]} != codes[cell]
 
 
 def delete_results(trials: Iterable[Trial], store: Store) -> None:
