@@ -197,6 +197,5 @@ def silence_decoders() -> Iterator[None]:
 
     The relevant oddities are counted and reported as notes.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         yield

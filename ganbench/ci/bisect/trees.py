@@ -3,7 +3,6 @@
 from collections import OrderedDict
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 
 from ganbench.ci.git import temporary_worktree
 from ganbench.ci.performance.revisions import RevisionSide
@@ -23,12 +22,7 @@ class RevisionTrees:
     def __enter__(self) -> "RevisionTrees":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         while self.opened:
             self.close_oldest()
 
