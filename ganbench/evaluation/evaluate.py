@@ -54,10 +54,8 @@ def evaluate(fake: object, real: object, *, show: Show | None = None, **options:
     refuse_unknown_options(options)
     wanted = resolve_options(EvaluationOptions(**options))
     rules: MeasurementRules = PROTOCOLS.make(wanted.protocol)
-    real_count, fake_count = (
-        wanted.reals or rules.reals or None,
-        wanted.count or rules.fakes or None,
-    )
+    real_count = wanted.reals or rules.reals or None
+    fake_count = wanted.count or rules.fakes or None
     refuse_missing_sources(fake, real, wanted.held_out)
     with full_precision():
         real_source = resolve_source(real, wanted, real_count)

@@ -18,10 +18,8 @@ def measure_floors(
         evaluator = evaluator_for(data, device, protocol)
         path = store.floor_path(evaluator.protocol.id)
         if missing := unmeasured_metrics(path, metrics):
-            readings, expected = (
-                evaluator.measure_floor(missing),
-                evaluator.expected_floors(missing),
-            )
+            readings = evaluator.measure_floor(missing)
+            expected = evaluator.expected_floors(missing)
             add_readings(path, evaluator.protocol, readings, expected)
 
 

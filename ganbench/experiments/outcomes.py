@@ -157,10 +157,8 @@ def check_trial_files(plan: dict[str, Any], store: Store) -> dict[str, TrialSumm
     Reads all files of the trials; raises CorruptFile, with their names, if some are damaged.
     """
     read_floors(plan, store)
-    items, begun = (
-        {i["trial"]: i for i in plan["trials"] if not i["objection"]},
-        store.trial_names(),
-    )
+    items = {item["trial"]: item for item in plan["trials"] if not item["objection"]}
+    begun = store.trial_names()
     known = [item for item in items.values() if short_id(item["trial"]) in begun]
     read = read_each(partial(read_trial_summary, plan, item, store) for item in known)
     summaries = {item["trial"]: summary for item, summary in zip(known, read, strict=True)}

@@ -153,10 +153,8 @@ def count_learned(part: pd.DataFrame, outcome: str, lower: bool) -> tuple[int, i
 
 def unlearned_sentences(frame: pd.DataFrame, board: pd.DataFrame) -> list[str]:
     """Returns a sentence for each data set on which no arm is shown to have learned."""
-    outcome, lower = (
-        frame.attrs["plan"]["analysis"]["outcome"],
-        outcome_scale(frame).is_lower_better,
-    )
+    outcome = frame.attrs["plan"]["analysis"]["outcome"]
+    lower = outcome_scale(frame).is_lower_better
     counts = {
         str(data): count_learned(part, outcome, lower)
         for data, part in board.groupby("data", sort=False)

@@ -137,10 +137,8 @@ def make_dot(entry: HistoryEntry, place: int, series: Series, axis: PercentAxis)
 
 
 def make_mark(change: ChangePoint, number: int, series: Series) -> ChangeMark:
-    name, title = (
-        strip_control_characters(change.revision),
-        format_change(change, series.last_entry.unit),
-    )
+    title = format_change(change, series.last_entry.unit)
+    name = strip_control_characters(change.revision)
     name = name if len(name) <= MAX_LABEL_CHARACTERS else f"{name[: MAX_LABEL_CHARACTERS - 1]}…"
     at = x_of_place(change.place - 0.5, series)
     return ChangeMark(at, name, number % 2, change.verdict, change.reason is not None, title)

@@ -58,10 +58,8 @@ def detectable_powers(
     level, powers = false_alarms / (len(tested) + 1), []  # + 1 for the failure test
     for (cell, metric), values in tested.items():
         scale, count = scales[metric], len(values)
-        spread, margin = (
-            float(scale.transformed(values).std(ddof=1)),
-            scale.margin_on_scale(margins[metric]),
-        )
+        spread = float(scale.transformed(values).std(ddof=1))
+        margin = scale.margin_on_scale(margins[metric])
         caught = tuple(
             smallest_detected(spread, count, seeds, margin, level, c)
             for c in DETECTION_PROBABILITIES

@@ -81,10 +81,8 @@ def format_test(test: GateTest, baseline: Baseline) -> str:
     """
     if test.metric == FAILURES_METRIC:
         return f"failed trainings: {test.change} (p = {test.p:.2g})"
-    cell, means = (
-        test.cell or "all cells together",
-        f"{test.before:.4g} before, {test.after:.4g} after",
-    )
+    cell = test.cell or "all cells together"
+    means = f"{test.before:.4g} before, {test.after:.4g} after"
     return (
         f"{cell}, {baseline.display_name(test.metric)}: {means}, {test.change} (p = {test.p:.2g})"
     )

@@ -57,10 +57,8 @@ def check_singular_value_clipping(
 ) -> Iterator[str]:
     """Singular values above the limit are set to it, in one of `every` discriminator steps."""
     trainer = cell.make_trainer()
-    trick, discriminators = (
-        cell.trick_of(trainer, "singular_value_clipping"),
-        trainer.task.discriminators,
-    )
+    trick = cell.trick_of(trainer, "singular_value_clipping")
+    discriminators = trainer.task.discriminators
     last_turn = trainer.hyperparameters.discriminator_turns - 1
     for step in (settings["every"] - 2, settings["every"] - 1):
         enlarge_weights(discriminators, 10 * settings["limit"])

@@ -107,9 +107,8 @@ def check_representation_alignment(
     pair = trainer.make_pairs(0, 0)[0].with_leaves()
     (term,) = dict(trick.discriminator_terms(pair)).values()
     weights = dict(pair.discriminator.named_parameters())
-    matrix, bias = (
-        weights[f"alignment.{name}"].detach().double().numpy() for name in ("weight", "bias")
-    )
+    matrix = weights["alignment.weight"].detach().double().numpy()
+    bias = weights["alignment.bias"].detach().double().numpy()
     mapped = pair.real_features.detach().double().numpy() @ matrix.T + bias
     taught = Classifier(settings["of"])(pair.real.detach())[0].double().numpy()
     norms = np.linalg.norm(mapped, axis=1) * np.linalg.norm(taught, axis=1)
