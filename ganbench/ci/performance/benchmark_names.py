@@ -1,4 +1,4 @@
-"""Names of benchmarks: a kind, often with a subject and its settings: `step[dcgan(width=4)]`."""
+"""Names of benchmarks: a kind, often with a subject, such as `step[dcgan(width=4)]`."""
 
 import ast
 from collections.abc import Sequence
