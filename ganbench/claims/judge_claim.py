@@ -41,7 +41,7 @@ from .claim_file import (
     Scale,
     share_of_published,
 )
-from .known_claims import ClaimError, ClaimMisfit
+from .known_claims import ClaimMisfit
 
 MIN_SEEDS = 2
 ADAPTIVE_REASON = (
@@ -95,6 +95,7 @@ def judge_claim(claim: Claim, frame: pd.DataFrame) -> list[Answer]:
 
     Raises ClaimError if the claim names an arm, a metric or data that the suite does not have.
     """
+    require_metrics(claim, frame)
     obstacles = list_obstacles(claim, frame)
     values = [judge_value(claim, value, frame, obstacles) for value in claim.values]
     answers = [*values, *judge_orders(claim, frame, "; ".join(obstacles))]
@@ -277,7 +278,6 @@ def find_values(claim: Claim, name: str, data: str, metric: str, frame: pd.DataF
 
     Raises ClaimError if the suite has no such arm, or several.
     """
-    require_metric(claim, metric, frame)
     require_names(claim, name, frame)
     chosen = select_arm(claim.arms[name], data, frame)
     found = chosen[ARM_COLUMNS].drop_duplicates()
@@ -313,13 +313,16 @@ def suggest_settings(value: str, known: Sequence[str]) -> str:
     return f"; did you mean {same[0]!r}?" if same else suggest(value, filter(None, known))
 
 
-def require_metric(claim: Claim, metric: str, frame: pd.DataFrame) -> None:
+def require_metrics(claim: Claim, frame: pd.DataFrame) -> None:
+    """Raises ClaimMisfit for a row by a metric that the suite does not measure."""
     metrics = frame.attrs["plan"]["metrics"]
-    if metric not in metrics:
-        raise ClaimError(
-            f"claim {claim.name}: suite {claim.suite} does not measure {metric!r}"
-            f"{suggest(metric, metrics)}"
-        )
+    named: dict[str, Sequence[PublishedValue | PublishedOrder]]
+    named = {"values": claim.values, "orders": claim.orders}
+    for key, rows in named.items():
+        for i, row in enumerate(rows):
+            if row.metric not in metrics:
+                message = f"claim {claim.name}: suite {claim.suite} does not measure {row.metric!r}"
+                raise ClaimMisfit((key, i, "metric"), f"{message}{suggest(row.metric, metrics)}")
 
 
 def select_arm(arm: ArmNames, data: str, frame: pd.DataFrame) -> pd.DataFrame:

@@ -292,3 +292,12 @@ def test_unknown_tricks_of_an_arm_are_answered_with_line_key_and_name(tmp_path):
         f"{path}:3: arms.trick.tricks: claim made_up: suite s has no tricks 'ema'; "
         "did you mean 'ema(decay=0.9)'?"
     )
+
+
+def test_unknown_metric_is_answered_with_line_and_key(tmp_path):
+    path = tmp_path / "made_up.toml"
+    path.write_text('[[values]]\narm = "plain"\nmetric = "fdi"\n')
+    declared = claim([{**VALUE, "metric": "fdi"}], within={"fdi": 1})
+    with pytest.raises(ClaimError) as error, locate_misfits(path):
+        judge_claim(declared, results([5.0, 5.1]))
+    assert str(error.value).startswith(f"{path}:3: values[0].metric: claim made_up: suite s does")
