@@ -223,14 +223,14 @@ def test_paired_effects_equal_seed_intercept_regression():
 def test_interactions_equal_hc2_least_squares():
     trials = uneven_trials(False, **{"a": 0.8, "b": 0.9, "a + b": 1.0})
     weights = {"a + b": 1.0, "a": -1.0, "b": -1.0, "none": 1.0}
-    ((*_, estimate, cells),) = pair_interactions(
+    ((*_, estimate, compared),) = pair_interactions(
         dict(background_tables(outcome_rows(trials), "log")), paired=False
     )
     expected = least_squares(trials, weights, "HC2")
     assert (estimate.mean, estimate.error) == pytest.approx(
         (expected.effect.item(), expected.sd.item())
     )
-    assert cells == 3
+    assert len(compared) == 3
 
 
 def test_unpaired_degrees_of_freedom_equal_welch():

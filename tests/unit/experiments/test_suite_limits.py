@@ -92,10 +92,10 @@ def test_huge_networks_are_incompatible(path, variant):
 
 
 def test_large_but_sensible_numbers_are_valid(path):
-    overrides = ["budget.cpu.images=1_000_000_000", "limits.wall=2000 h", "analysis.target=-1e6"]
+    overrides = ["budget.cpu.images=1_000_000_000", "limits.wall=2000 h", "analysis.target=1e6"]
     loaded = load_suite(path, [*overrides, "grid.0.plan={batch=2048, latent=512}"])
     assert loaded.budget["cpu"].images == 1_000_000_000
-    assert loaded.analysis.target == -1e6
+    assert loaded.analysis.target == 1e6
 
 
 # Numbers of cells and trials
