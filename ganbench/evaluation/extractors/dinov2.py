@@ -9,8 +9,6 @@ Meta's; their file has no published checksum. They were not available during dev
 weights and compare with Meta's code if it is installed.
 """
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
@@ -19,9 +17,9 @@ from torch_fidelity.feature_extractor_dinov2 import FeatureExtractorDinoV2
 
 from .fidelity import FidelityExtractor
 from .published import PublishedWeights, Weights, published
+from .weight_files import Dinov2Model as Model
 from .weight_files import dinov2_file
 
-Model = Literal["vit-s-14", "vit-b-14", "vit-l-14"]
 DEFAULT_DINOV2_MODEL: Model = "vit-l-14"  # the model of FD-DINOv2
 CHANNELS_PER_HEAD = 64  # features per attention head, in all models
 POSITION_OFFSET = 0.1  # added to the grid side when positions are resampled, as in Meta's code

@@ -8,6 +8,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 from ganbench.data.paths import data_root
 from ganbench.errors import NotDownloaded
@@ -26,7 +27,8 @@ CLIP_FILES = {  # by model: SHA-256 and file name, of OpenAI
         "ViT-L-14-336px",
     ),
 }
-DINOV2_MODELS = ("vit-s-14", "vit-b-14", "vit-l-14")
+Dinov2Model = Literal["vit-s-14", "vit-b-14", "vit-l-14"]
+DINOV2_MODELS = get_args(Dinov2Model)
 DEFAULT_MODELS = {"clip": "vit-b-32", "dinov2": "vit-l-14"}
 OTHER_EXTRACTOR = "--extractor efficientnet_lite0"  # its weights come with a package
 
