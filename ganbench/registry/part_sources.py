@@ -97,6 +97,10 @@ def _default_text(value: ast.expr, module: str) -> str:
     if not isinstance(value, ast.Name):
         return text
     for item in parse_module(_defining_module(module, text)).body:
-        if isinstance(item, ast.Assign) and ast.unparse(item.targets[0]) == text:
-            return ast.unparse(item.value)
+        match item:
+            case (
+                ast.Assign(targets=[ast.Name(id=name)], value=ast.expr() as default)
+                | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as default)
+            ) if name == text:
+                return ast.unparse(default)
     return text

@@ -2,12 +2,14 @@
 
 import keyword
 import math
+import re
 from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ganbench.catalog import format_spec_with_defaults
 from ganbench.data import DATA
 from ganbench.evaluation.extractors import EXTRACTORS
 from ganbench.evaluation.metrics import METRICS
@@ -274,3 +276,8 @@ def test_equal_numbers_give_equal_hyperparameters():
     assert str(Hyperparameters(generator_lr=1).identity()) == str(
         Hyperparameters(generator_lr=1.0).identity()
     )
+
+
+@pytest.mark.parametrize(("registry", "name"), ENTRIES)
+def test_listed_defaults_are_values(registry, name):
+    assert not re.search(r"=[A-Z][A-Z_0-9]+\b", format_spec_with_defaults(registry, name))
