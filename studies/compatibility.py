@@ -16,7 +16,7 @@ from pathlib import Path
 
 from helpers import BATCH, training_setup
 from trick_cases import PAIR_SETUPS, SINGLE_SETUPS, SINGLE_TABLE, TRICK_SPECS
-from variant_cases import home_data
+from variant_cases import home_data, variant_spec
 
 from ganbench.data import DATA
 from ganbench.gan.build import Incompatible, make_build_config, make_trick_list
@@ -36,7 +36,7 @@ Row = tuple[str, str, str, str]
 def compatibility_rows(variant: str) -> Iterator[Row]:
     """Yields one row per trick."""
     data = DATA.make(home_data(variant))
-    recipe = resolve_variant(f"{variant}(width=4)")
+    recipe = resolve_variant(variant_spec(variant))
     recipe = replace(recipe, hyperparameters=replace(recipe.hyperparameters, batch=BATCH))
     for name, trick in TRICK_SPECS.items():
         tricks = (*recipe.tricks, trick)

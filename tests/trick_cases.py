@@ -71,6 +71,7 @@ SINGLE_SETUPS = (
     (f"cut{TINY_CYCLEGAN[8:]}", "restyled_digits", ("least_squares",)),
     ("srgan(width=4, blocks=1, factor=2)", "digits", ("least_squares",)),
     ("inpainting(width=4, blocks=1, downs=1, strided=1)", "digits", ("least_squares",)),
+    ("pix2pix(width=4, downs=2, strided=1)", "restyled_digits", ("non_saturating",)),
 )
 SINGLE_TABLE = (
     Path(__file__).parent / "contract" / "single_tricks.csv"

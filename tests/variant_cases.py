@@ -8,12 +8,14 @@ from helpers import BATCH, LATENT
 from ganbench.gan.recipe import Recipe
 from ganbench.gan.variants import VARIANTS, resolve_variant
 
-HOME_DATA = dict.fromkeys(("cyclegan", "cut"), "restyled_digits")  # these need two domains
+HOME_DATA = dict.fromkeys(
+    ("cyclegan", "cut", "pix2pix"), "restyled_digits"
+)  # these need two domains
 CLIP_VARIANTS = ("vgan", "tgan", "mocogan", "dvdgan", "framewise", "beyond_mse", "monkeynet")
 HOME_DATA |= dict.fromkeys(CLIP_VARIANTS, "moving_digits") | {"monkeynet": "restyled_motion"}
 SMALL_SETTINGS = {"cyclegan": ", blocks=1, downs=1, strided=1", "srgan": ", blocks=1, factor=2"}
 SMALL_SETTINGS["inpainting"] = SMALL_SETTINGS["cut"] = SMALL_SETTINGS["cyclegan"]
-SMALL_SETTINGS |= {"beyond_mse": "", "monkeynet": ", points=3"}
+SMALL_SETTINGS |= {"beyond_mse": "", "monkeynet": ", points=3", "pix2pix": ", downs=2, strided=1"}
 TRANSLATION_VARIANTS = tuple(SMALL_SETTINGS)
 every_variant = pytest.mark.parametrize("name", VARIANTS)
 

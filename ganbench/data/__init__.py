@@ -24,6 +24,7 @@ DATA = Registry(
         "mnist": "mnist:MNIST",
         "moving_digits": "moving_digits:MovingDigits",
         "moving_mnist": "moving_mnist:MovingMNIST",
+        "paired": "paired:Paired",
         "restyled_digits": "restyled_digits:RestyledDigits",
         "restyled_motion": "restyled_motion:RestyledMotion",
         "ring": "ring:Ring",

@@ -1,20 +1,24 @@
 """Reads a user's image files into one tensor, and reports the files that cannot be read."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from ganbench.counts import count_of
 
 from .base import NotDownloaded
-from .image_decoding import Unreadable, decode_image
+from .image_decoding import Unreadable, decode_image, explained_errors
 from .image_files import ImageFiles
 from .image_ops import crop_and_resize
 
 MAX_PROBLEMS_SHOWN = 10  # files per message
+
+# an image, channels and size => its pixels, uint8 [channels, size, size]; raises Unreadable
+Crop = Callable[[Image.Image, int, int], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,9 +33,13 @@ class ReadImages:
 
 
 def read_squares(
-    files: ImageFiles, shape: tuple[int, ...], skip: bool, remedy: str = ""
+    files: ImageFiles,
+    shape: tuple[int, ...],
+    skip: bool,
+    remedy: str = "",
+    crop: Crop = crop_and_resize,
 ) -> ReadImages:
-    """Decodes all files as squares of this shape (channels, size, size).
+    """Decodes all files as squares of this shape (channels, size, size), by a function that crops.
 
     Raises NotDownloaded, with all broken files in one message, unless `skip` is set.
     """
@@ -41,16 +49,18 @@ def read_squares(
     digests: list[str] = []
     problems: list[str] = []
     for name in files.files:
+        place = f"{files.name}/{name}"
         try:
             content = files.read(name)
-            picture = decode_image(f"{files.name}/{name}", content).image
+            picture = decode_image(place, content).image
+            with explained_errors(place):
+                images[len(names)] = crop(picture, shape[0], shape[1])
         except OSError as error:
-            problems.append(f"{files.name}/{name} cannot be read: {error.strerror}")
+            problems.append(f"{place} cannot be read: {error.strerror}")
             continue
         except Unreadable as error:
             problems.append(str(error))
             continue
-        images[len(names)] = crop_and_resize(picture, shape[0], shape[1])
         digests.append(hashlib.sha256(images[len(names)].numpy().tobytes()).hexdigest())
         names.append(name)
         numbers.append(content_number(content))

@@ -23,6 +23,7 @@ LIGHTEST, DARKEST = 255.0, 145.0  # grey level of the paper at the left and righ
 class RestyledDigits(Data):
     """Images [1, 8, 8] in domains `a` and `b`, with labels and the correct translations."""
 
+    has_targets: ClassVar[bool] = True
     extractor: ClassVar[str] = "classifier(of='digits')"
 
     shapes: Mapping[str, Shape] = field(

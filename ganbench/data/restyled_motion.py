@@ -30,6 +30,7 @@ TRANSFER_SEED = 2019
 class RestyledMotion(Data):
     """Sources [1, 2 · frames, side, side] and clips [1, frames, side, side], with labels."""
 
+    has_targets: ClassVar[bool] = True
     extractor: ClassVar[str] = "clip_classifier"
     watch: ClassVar[tuple[str, ...]] = ("recall", "modes(share=0.1)")
 

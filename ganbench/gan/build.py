@@ -72,6 +72,7 @@ def make_build_config(recipe: Recipe, data: Data, tricks: TrickList) -> BuildCon
         classes=data.classes,
         tricks=tuple(name for name, _ in tricks.items()),
         captions=data.captions,
+        has_targets=data.has_targets,
     )
     objections = [o for shape in data.shapes.values() if (o := network.incompatibility(shape))]
     for part in (TASKS.make(recipe.task), tricks):

@@ -75,6 +75,8 @@ VARIANTS: dict[str, Recipe] = {
     "cut": Recipe("One-sided translation with a contrastive loss on patches (Park et al., 2020).",
                     "cyclegan", "least_squares", hyperparameters=Hyperparameters(batch=1, decay=0.5),
                     task="contrastive(identity=0.5, patches=0.5)"),
+    "pix2pix": Recipe("Translation that learns from pairs, by a U-Net (Isola et al., 2017).",
+                    "pix2pix", hyperparameters=Hyperparameters(batch=1), task="paired_translation"),
     "srgan": Recipe("Super-resolution with an adversarial loss (Ledig et al., 2017).", "srgan",
                     hyperparameters=Hyperparameters(batch=16, generator_lr=1e-4, discriminator_lr=1e-4,
                               generator_betas=(0.9, 0.999), discriminator_betas=(0.9, 0.999)),

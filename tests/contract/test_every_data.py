@@ -60,6 +60,7 @@ def test_every_data_set_is_tested():
         "clip_folder",
         "folder",
         "moving_mnist",
+        "paired",
         "restyled_digits",
         "restyled_motion",
         "unpaired",

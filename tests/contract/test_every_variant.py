@@ -101,6 +101,8 @@ def test_compatible_recipes_train(name):
 class ShapesOnly(Data):
     """Data with shapes and no images, for networks on the meta device."""
 
+    has_targets = True
+
     def __init__(self, shape: Shape, domains: Iterable[str] = (IMAGE,)):
         shapes = dict.fromkeys(domains, shape)
         if SOURCES in shapes:  # two clips, one after the other
@@ -179,6 +181,7 @@ def test_variants_have_published_settings():
         "began": ("wasserstein", 1, 1e-4, 0.5, ("equilibrium",)),
         "cyclegan": ("least_squares", 1, 2e-4, 0.5, ("image_pool",)),
         "cut": ("least_squares", 1, 2e-4, 0.5, ()),
+        "pix2pix": ("non_saturating", 1, 2e-4, 0.5, ()),
         "srgan": ("non_saturating", 1, 1e-4, 0.9, ()),
         "inpainting": ("non_saturating", 1, 2e-4, 0.5, ()),
         "cdcgan": ("non_saturating", 1, 2e-4, 0.5, ()),

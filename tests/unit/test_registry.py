@@ -31,6 +31,7 @@ REQUIRED_SETTINGS = {  # settings that have no default
     "clip_folder": "path='.'",
     "folder": "path='.'",
     "moving_mnist": "path='.'",
+    "paired": "path='.'",
     "unpaired": "path='.'",
 }
 every_entry = pytest.mark.parametrize(

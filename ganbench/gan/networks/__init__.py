@@ -19,6 +19,7 @@ NETWORKS = Registry(
         "mlp": "mlp:MLP",
         "mocogan": "mocogan:MoCoGAN",
         "monkeynet": "monkeynet:MonkeyNet",
+        "pix2pix": "pix2pix:Pix2Pix",
         "pooled": "pooled:Pooled",
         "progan": "progan:ProGAN",
         "r3gan": "r3gan:R3GAN",

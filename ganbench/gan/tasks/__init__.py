@@ -16,6 +16,7 @@ TASKS = Registry(
         "inpainting": "inpainting:Inpainting",
         "layered": "layered:Layered",
         "motion_transfer": "motion_transfer:MotionTransfer",
+        "paired_translation": "paired_translation:PairedTranslation",
         "prediction": "prediction:Prediction",
         "super_resolution": "super_resolution:SuperResolution",
         "unconditional": "unconditional:Unconditional",

@@ -46,6 +46,8 @@ class MotionTransfer(OneWayTranslation):
         channels, frames, *sides = shape
         if sources != (channels, 2 * frames, *sides):
             return f"sources are two clips one after the other, and {sources} is not twice {shape}"
+        if self.supervised and not config.has_targets:
+            return "supervised needs data with known transfers, and these have none"
         return config.network.translation_incompatibility(sources, shape)
 
     def build(

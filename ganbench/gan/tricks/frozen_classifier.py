@@ -11,6 +11,7 @@ from ganbench.data.label_classifier import (
 )
 from ganbench.errors import NotDownloaded
 from ganbench.gan.build_config import BuildConfig
+from ganbench.gan.tasks import TASKS
 
 
 class FrozenClassifier(nn.Module):
@@ -30,10 +31,12 @@ class FrozenClassifier(nn.Module):
 def refuse_teacher(trick: str, of: str, config: BuildConfig) -> str | None:
     """Returns the reason why the classifier of a data set cannot be the teacher, or None."""
     needed = labelled_dataset(of).shapes[IMAGE]
-    other = next((shape for shape in config.shapes.values() if shape != needed), None)
+    task = TASKS.make(config.task)
+    scored = (task.scored_examples(name, config)[1] for name in config.shapes)
+    other = next((shape for shape in scored if shape != needed), None)
     if other is not None:
         shapes = ["x".join(map(str, shape)) for shape in (needed, other)]
-        return f"{trick} needs images of {of}, of shape {shapes[0]}, and these have {shapes[1]}"
+        return f"{trick} needs images of {of}, of shape {shapes[0]}, and discriminators score {shapes[1]}"
     try:
         read_classifier_weights(of)
     except NotDownloaded as error:

@@ -174,7 +174,7 @@ def test_identity_returns_points_as_features():
     assert EXTRACTORS.make("identity").weights_hash() is None
 
 
-NEED_FILES = {"captioned_folder", "clip_folder", "folder", "moving_mnist", "unpaired"}
+NEED_FILES = {"captioned_folder", "clip_folder", "folder", "moving_mnist", "paired", "unpaired"}
 
 
 @pytest.mark.parametrize("name", sorted({*DATA.entries} - NEED_FILES))
