@@ -157,9 +157,7 @@ class Data:
     extractor: ClassVar[str] = "identity"
     reference: ClassVar[int] = 10_000  # maximal number of training examples in the reference data
     watch: ClassVar[tuple[str, ...]] = ("recall",)  # metrics that show collapse in learning curves
-    has_targets: ClassVar[bool] = (
-        False  # the correct translation of each example is known, as its truth
-    )
+    has_targets: ClassVar[bool] = False  # the truth of the first domain is known translations
 
     shapes: Mapping[str, Shape] = field(init=False, default_factory=dict)
     classes: int = field(init=False, default=0)  # 0: no labels

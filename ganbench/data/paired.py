@@ -28,10 +28,11 @@ MIN_PAIRS_OF_SPLIT = {TRAIN_FOLDERS: 8, HELD_OUT_FOLDERS: 4}
 
 @dataclass(frozen=True)
 class Paired(Data):
-    """Pairs in the folders `train` and `test` (or `val`): inputs on the left, targets on the right.
+    """Pairs in `train` and `test` (or `val`), an input and its target in each file.
 
-    With `reverse` inputs are on the right. Each half is cropped to its central square of `size` pixels
-    (8 to 1024) with 1 or 3 `channels`. Each folder may be a zip archive, such as `train.zip`.
+    The input is the left half, or with `reverse` the right one. Each half is cropped to its central square
+    of `size` pixels (8 to 1024) with 1 or 3 `channels`. Each folder may be a zip archive, such as
+    `train.zip`.
     `skip_unreadable` leaves out broken files, unsupported formats, and images that are no pairs.
     """
 

@@ -39,7 +39,7 @@ def read_squares(
     remedy: str = "",
     crop: Crop = crop_and_resize,
 ) -> ReadImages:
-    """Decodes all files as squares of this shape (channels, size, size), by a function that crops.
+    """Decodes all files as squares of this shape (channels, size, size).
 
     Raises NotDownloaded, with all broken files in one message, unless `skip` is set.
     """

@@ -19,6 +19,9 @@ def find_data_faults(data: Data, split: Split) -> Iterator[str]:
         for domain, shape in data.shapes.items():
             yield from image_faults(f"{side} examples", examples[domain].images, shape)
             yield from label_faults(f"{side} labels", examples[domain], data.classes)
+        if data.has_targets:
+            first, last = next(iter(data.shapes)), list(data.shapes.values())[-1]
+            yield from target_faults(side, examples[first], last)
 
 
 def image_faults(what: str, images: Tensor, declared: Shape) -> Iterator[str]:
@@ -33,6 +36,15 @@ def image_faults(what: str, images: Tensor, declared: Shape) -> Iterator[str]:
         yield f"{what} are {images.dtype}, and {modality.name} are {wanted}"
     elif count := int((~images.isfinite()).flatten(1).any(1).sum()):
         yield f"{count:,} of {len(images):,} {what} are not finite"
+
+
+def target_faults(side: str, sources: Examples, declared: Shape) -> Iterator[str]:
+    if sources.truth is None:
+        yield f"has_targets is declared, and {side} examples have no truth"
+    elif len(sources.truth) != len(sources):
+        yield f"{side} examples have {len(sources.truth):,} targets, and they are {len(sources):,}"
+    else:
+        yield from image_faults(f"{side} targets", sources.truth, declared)
 
 
 def label_faults(what: str, examples: Examples, classes: int) -> Iterator[str]:

@@ -26,4 +26,4 @@ class BuildConfig:
     classes: int  # the number of classes; 0 if the data have no labels
     tricks: tuple[str, ...]  # the names of all tricks, in the order in which they run
     captions: Captions | None = None  # the sentences of labels, if they have any
-    has_targets: bool = False  # the correct translation of each example is known
+    has_targets: bool = False  # data of two domains have known translations

@@ -24,6 +24,13 @@ SMALL = {  # of each suite: cheaper networks and images, and a sample that it mu
         },
         "cut",
     ),
+    "facades": (
+        {
+            '"pix2pix"': '"pix2pix(width=4, downs=2, strided=1)"',
+            "pix2pix(adversarial=0)": "pix2pix(width=4, downs=2, strided=1, adversarial=0)",
+        },
+        "adversarial",
+    ),
     "repair": (
         {
             "inpainting": "inpainting(width=4, blocks=1, downs=1, strided=1)",
@@ -51,6 +58,16 @@ def draw_face(path, random):
     image.save(path)
 
 
+def draw_pairs(folder, random):
+    """Draws faces beside their negatives, in pix2pix's layout."""
+    folder.mkdir(parents=True)
+    for number in range(16):
+        path = folder / f"{number}.png"
+        draw_face(path, random)
+        face = np.array(Image.open(path))
+        Image.fromarray(np.concatenate([face, 255 - face], 1)).save(path)
+
+
 @pytest.fixture
 def images(tmp_path):
     random = np.random.default_rng(0)
@@ -65,6 +82,8 @@ def images(tmp_path):
             draw_face(folder / f"{number}.png", random)
             if name == "birds":
                 (folder / f"{number}.txt").write_text(f"face {number % 7} of the folder")
+    for part in ("train", "val"):
+        draw_pairs(tmp_path / "facades" / part, random)
     for number in range(90):
         folder = tmp_path / "clips" / str(number)
         folder.mkdir(parents=True)

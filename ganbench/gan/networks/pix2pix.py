@@ -1,4 +1,4 @@
-"""pix2pix's networks (Isola et al., 2017): a U-Net as translator, and patch discriminators.
+"""pix2pix's networks (Isola et al., 2017): U-Nets and patch discriminators.
 
 The encoder halves maps `downs` times. Each layer of the decoder also gets the encoder's maps of its size.
 The published values are 8 for 256 pixels, and `strided` 3. Small images need lower values. Instance norm
@@ -107,7 +107,7 @@ class Pix2Pix(Network):
         return UNet(encoder, decoder)
 
     def make_decoder_layer(self, number: int, widths: list[int]) -> nn.Module:
-        """Returns layer `number` of the decoder, which doubles the maps of the innermost widths first."""
+        """Returns layer `number` of the decoder, which begins at the innermost width."""
         fan_out, fan_in = widths[-number - 2 :][:2]
         convolution = nn.ConvTranspose2d(
             fan_in * (2 if number else 1), fan_out, 4, 2, 1, bias=False
@@ -121,7 +121,7 @@ class Pix2Pix(Network):
         return build_patch_discriminator(shape, self.width, self.strided, self.norm)
 
     def initialize(self, module: nn.Module) -> None:
-        """Draws weights from N(0, 0.02), scales of norms from N(1, 0.02); biases are 0, as published."""
+        """Draws weights from N(0, 0.02) and scales of norms from N(1, 0.02), as published."""
         super().initialize(module)
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(module.weight, 0.0, 0.02)

@@ -22,7 +22,7 @@ from .target_batch import TargetBatch, check_weights, with_target
 
 
 class BesideInput(nn.Module):
-    """A translator that returns its output beside its input: [N, C, H, W] => [N, C + C', H, W]."""
+    """A translator with its input beside its output: [N, C, H, W] => [N, C + C', H, W]."""
 
     def __init__(self, inner: nn.Module):
         super().__init__()

@@ -63,6 +63,34 @@ def test_each_fault_is_named(shape, images, labels, sentence):
     assert len(faults) == bool(sentence)
 
 
+class Translated(Data):
+    """Two domains whose translations are declared as known."""
+
+    has_targets = True
+
+
+@pytest.mark.parametrize(
+    ("truth", "sentence"),
+    [
+        (None, "has_targets is declared, and train examples have no truth"),
+        (
+            torch.zeros(2, 1, 8, 8, dtype=torch.uint8),
+            "train examples have 2 targets, and they are 3",
+        ),
+        (torch.zeros(3, 1, 4, 4, dtype=torch.uint8), "train targets have the shape (1, 4, 4)"),
+        (torch.zeros(3, 1, 8, 8), "train targets are torch.float32"),
+        (torch.zeros(3, 1, 8, 8, dtype=torch.uint8), ""),
+    ],
+)
+def test_each_fault_of_declared_targets_is_named(truth, sentence):
+    data, images = Translated(), torch.zeros(3, 1, 8, 8, dtype=torch.uint8)
+    object.__setattr__(data, "shapes", dict.fromkeys("ab", (1, 8, 8)))
+    examples = {"a": Examples(images, truth=truth), "b": Examples(images)}
+    faults = [f for f in find_data_faults(data, Split(examples, examples)) if "held-out" not in f]
+    assert sentence in "".join(faults)
+    assert len(faults) == bool(sentence)
+
+
 def test_runs_and_checks_refuse_float_images(tmp_path):
     trust_local_files()
     (tmp_path / "mine.py").write_text(textwrap.dedent(FLOAT_IMAGES))
