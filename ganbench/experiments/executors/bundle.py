@@ -101,7 +101,11 @@ class Bundle:
 
     def read_last_output(self, max_bytes: int = 4000) -> str:
         """Returns the last output of the worker, or of its job if no worker has started."""
-        logs = sorted(self.path.parent.glob("jobs/*.err"), key=lambda path: path.stat().st_mtime)
+        logs: list[Path] = []
+        with suppress(OSError):  # a network disk may fail for a while
+            logs = sorted(
+                self.path.parent.glob("jobs/*.err"), key=lambda path: path.stat().st_mtime
+            )
         for path in (self.log_path, *logs[-1:]):
             with suppress(OSError):
                 if text := path.read_bytes()[-max_bytes:].decode(errors="replace").strip():

@@ -151,7 +151,7 @@ class RemoteRun:
             groups = [self.waiting.popleft() for _ in range(count)]
             try:
                 self.submit([self.make_bundle(group) for group in groups])
-            except SubmissionRefused:
+            except (SubmissionRefused, OSError):  # a network disk may fail for a while
                 self.waiting.extendleft(reversed(groups))
                 if self.last_submission is None or self.was_refused_for_long():
                     raise
@@ -176,7 +176,7 @@ class RemoteRun:
         for entry in [entry for entry in self.busy if entry[0] <= now]:
             self.busy.remove(entry)
             status = entry[1]
-            if read_holder(status.job.folder.folder):
+            if is_held(status):
                 self.busy.append((now + BUSY_RETRY_SECONDS, status))
             else:
                 self.waiting.append([status])
@@ -323,6 +323,14 @@ def unfinished(statuses: Iterable[JobStatus]) -> list[JobStatus]:
 def find_begun(statuses: Iterable[JobStatus]) -> list[JobStatus]:
     """Returns the trials that a worker has begun since they were last assigned."""
     return [status for status in statuses if status.last_own_attempt()]
+
+
+def is_held(status: JobStatus) -> bool:
+    """Returns whether another run may hold a trial, also if a network disk does not answer."""
+    try:
+        return read_holder(status.job.folder.folder) is not None
+    except OSError:
+        return True
 
 
 def finish(status: JobStatus, state: str, reason: str) -> None:

@@ -106,6 +106,52 @@ def test_loss_counts_once_while_the_disk_fails(executor, statuses, fail_once):
     assert (len(carrier.submitted), status.tries) == (2, 1)
 
 
+def test_trials_wait_while_their_bundle_cannot_be_written(
+    executor, statuses, fail_once, monkeypatch
+):
+    monkeypatch.setattr(remote, "REFUSED_RETRY_SECONDS", 0.0)
+    carrier, (status,) = executor.carrier, statuses
+
+    def lose_first_job():
+        if len(carrier.submitted) == 1 and not status.tries:
+            status.folder.new_attempt()
+            carrier.ends = {carrier.submitted[0]: JobEnd("its node failed")}
+            fail_once(Bundle, "write")
+        elif len(carrier.submitted) == 2:
+            carrier.ends = {carrier.submitted[1]: JobEnd("stopped")}
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        executor.run(statuses, LIMITS, lose_first_job)
+    assert len(carrier.submitted) == 2
+
+
+def test_first_bundle_that_cannot_be_written_ends_the_run(executor, statuses, fail_once):
+    fail_once(Bundle, "write")
+    with pytest.raises(OSError, match="write: Stale file handle"):
+        executor.run(statuses, LIMITS, lambda: None)
+    assert executor.carrier.is_closed
+
+
+def test_busy_trial_waits_while_the_disk_fails(executor, statuses, fail_once, monkeypatch):
+    monkeypatch.setattr(remote, "BUSY_RETRY_SECONDS", 0.0)
+    run = remote.RemoteRun(statuses, executor, LIMITS)
+    run.waiting.clear()
+    run.busy.append((0.0, statuses[0]))
+    fail_once(remote, "read_holder")
+    run.retry_busy_trials()
+    assert (len(run.busy), len(run.waiting)) == (1, 0)
+    run.retry_busy_trials()
+    assert (len(run.busy), len(run.waiting)) == (0, 1)
+    run.close()
+
+
+def test_missing_log_folder_gives_no_output(statuses, fail_once):
+    bundle = Bundle(statuses[0].job.store / "1.json", statuses, LIMITS)
+    fail_once(Path, "glob")
+    assert bundle.read_last_output() == ""
+
+
 def test_run_without_a_folder_closes_its_connection(executor, statuses):
     store = statuses[0].job.store
     store.mkdir()
