@@ -120,10 +120,14 @@ def cost_medians(cell: Columns, spent: dict[str, NDArray[np.float64]]) -> dict[s
 
 
 def outcome_counts(trials: Columns) -> dict[str, object]:
-    """Counts a cell's trainings by outcome and flag, with rates and their intervals."""
-    columns: dict[str, object] = {"seeds": count_values(trials["seed"])}
+    """Counts a cell's trainings by outcome and flag, with rates and their intervals.
+
+    Floors have no seeds: nothing was trained, so there is no outcome and no rate.
+    """
+    columns: dict[str, object] = {"seeds": (seeds := count_values(trials["seed"]))}
+    outcomes = trials["outcome"] if seeds else []
     counts = {
-        outcome: trials["outcome"].count(outcome)
+        outcome: outcomes.count(outcome)
         for outcome in ("done", "diverged", "failed", "not_applicable")
     }
     columns |= counts

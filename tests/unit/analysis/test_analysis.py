@@ -477,6 +477,13 @@ def test_ranks_restart_per_data_set():
     assert board["rank"].tolist() == [1, 2, 1, 2]
 
 
+def test_floors_have_no_outcomes_and_no_rates():
+    board = leaderboard(frame(row(value=2.0), floor(0.1))).set_index("role")
+    assert board.loc["floor", ["seeds", "done", "diverged", "failed"]].tolist() == [0, 0, 0, 0]
+    assert board.loc["floor", ["failure rate", "failure low", "failure high"]].isna().all()
+    assert board.loc["trial", ["done", "failure rate"]].tolist() == [1, 0]
+
+
 def test_references_are_ordered_without_rank():
     untrained = row(value=90.0, role="untrained", loss="minimax")
     board = leaderboard(
