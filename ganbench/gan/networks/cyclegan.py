@@ -11,11 +11,15 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from ganbench.data.modality import refuse_other_than_images
-
 from .base import Network, Norm
 from .discriminator import Discriminator, Shape
-from .patchgan import build_patch_discriminator
+from .patchgan import (
+    build_patch_discriminator,
+    check_at_least_one,
+    draw_convolution_weights,
+    refuse_other_size,
+    refuse_shape,
+)
 
 
 class ResidualBlock(nn.Module):
@@ -58,26 +62,13 @@ class CycleGAN(Network):
     strided: int = 3
 
     def __post_init__(self) -> None:
-        for name in ("width", "blocks", "downs", "strided"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        check_at_least_one(self, "width", "blocks", "downs", "strided")
 
     def incompatibility(self, shape: Shape) -> str | None:
-        if refusal := refuse_other_than_images("cyclegan makes images", shape):
-            return refusal
-        height, width = shape[1:]
-        least = max(2 ** (self.downs + 1), 3 * 2**self.strided)
-        if height == width >= least and not height % 2**self.downs:
-            return None
-        return (
-            f"{height}x{width} cannot be halved {self.downs} times by translators and {self.strided} times by "
-            "discriminators: set downs and strided to less"
-        )
+        return refuse_shape("cyclegan", shape, self.downs, self.strided, 2 ** (self.downs + 1))
 
     def translation_incompatibility(self, source: Shape, shape: Shape) -> str | None:
-        if source[1:] == shape[1:]:
-            return None
-        return f"cyclegan keeps the size of images, and {source[1:]} should become {shape[1:]}"
+        return refuse_other_size("cyclegan", source, shape)
 
     def build_translator(self, source: Shape, shape: Shape) -> nn.Module:
         layers, strides = [*make_reflection_convolution(source[0], self.width, 7), nn.ReLU()], []
@@ -100,10 +91,7 @@ class CycleGAN(Network):
     def initialize(self, module: nn.Module) -> None:
         """Draws weights from N(0, 0.02) and sets biases to 0, as published."""
         super().initialize(module)
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.normal_(module.weight, 0.0, 0.02)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+        draw_convolution_weights(module)
 
 
 def make_reflection_convolution(fan_in: int, fan_out: int, kernel: int) -> list[nn.Module]:

@@ -1,8 +1,14 @@
-"""PatchGAN (Isola et al., 2017): a discriminator that scores every patch of an image."""
+"""PatchGAN (Isola et al., 2017): a discriminator that scores every patch of an image.
+
+Families whose translators keep the size of images, and that have this discriminator, share their checks
+and initial weights.
+"""
 
 from torch import Tensor, nn
 
-from .base import Norm, make_map_norm
+from ganbench.data.modality import refuse_other_than_images
+
+from .base import Network, Norm, make_map_norm
 from .discriminator import Discriminator, Head, Shape
 
 PATCH_KERNEL_SIZE = 4  # of all convolutions, with padding 1
@@ -54,3 +60,41 @@ def build_patch_discriminator(shape: Shape, width: int, strided: int, norm: Norm
 def make_translator_norm(norm: Norm, channels: int) -> nn.Module:
     """Returns a norm of maps; instance norm has no parameters, as in translators."""
     return nn.InstanceNorm2d(channels) if norm == "instance" else make_map_norm(norm, channels)
+
+
+def check_at_least_one(network: Network, *names: str) -> None:
+    """Raises ValueError for a setting below 1."""
+    for name in names:
+        if getattr(network, name) < 1:
+            raise ValueError(f"{name} must be at least 1, not {getattr(network, name)}")
+
+
+def refuse_shape(family: str, shape: Shape, downs: int, strided: int, least: int = 1) -> str | None:
+    """Returns the reason why images cannot be halved by both networks, or None.
+
+    Translators halve `downs` times and need a side of at least `least` pixels.
+    """
+    if refusal := refuse_other_than_images(f"{family} makes images", shape):
+        return refusal
+    height, width = shape[1:]
+    if height == width >= max(least, 3 * 2**strided) and not height % 2**downs:
+        return None
+    return (
+        f"{height}x{width} cannot be halved {downs} times by translators and {strided} times by "
+        "discriminators: set downs and strided to less"
+    )
+
+
+def refuse_other_size(family: str, source: Shape, shape: Shape) -> str | None:
+    """Returns the reason why a translation would change the size of images, or None."""
+    if source[1:] == shape[1:]:
+        return None
+    return f"{family} keeps the size of images, and {source[1:]} should become {shape[1:]}"
+
+
+def draw_convolution_weights(module: nn.Module) -> None:
+    """Draws the weights of a convolution from N(0, 0.02), and sets its bias to 0."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

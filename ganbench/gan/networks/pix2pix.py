@@ -13,12 +13,17 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from ganbench.data.modality import refuse_other_than_images
 from ganbench.gan.batch_slices import draw_rows
 
 from .base import Network, Norm
 from .discriminator import Discriminator, Shape
-from .patchgan import build_patch_discriminator
+from .patchgan import (
+    build_patch_discriminator,
+    check_at_least_one,
+    draw_convolution_weights,
+    refuse_other_size,
+    refuse_shape,
+)
 
 LAYERS_WITH_DROPOUT = 3
 WIDEST = 8  # times `width`
@@ -69,27 +74,15 @@ class Pix2Pix(Network):
     dropout: float = 0.5
 
     def __post_init__(self) -> None:
-        for name in ("width", "downs", "strided"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        check_at_least_one(self, "width", "downs", "strided")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be at least 0 and below 1, not {self.dropout}")
 
     def incompatibility(self, shape: Shape) -> str | None:
-        if refusal := refuse_other_than_images("pix2pix makes images", shape):
-            return refusal
-        height, width = shape[1:]
-        if height == width >= 3 * 2**self.strided and not height % 2**self.downs:
-            return None
-        return (
-            f"{height}x{width} cannot be halved {self.downs} times by translators and {self.strided} times by "
-            "discriminators: set downs and strided to less"
-        )
+        return refuse_shape("pix2pix", shape, self.downs, self.strided)
 
     def translation_incompatibility(self, source: Shape, shape: Shape) -> str | None:
-        if source[1:] == shape[1:]:
-            return None
-        return f"pix2pix keeps the size of images, and {source[1:]} should become {shape[1:]}"
+        return refuse_other_size("pix2pix", source, shape)
 
     def build_translator(self, source: Shape, shape: Shape) -> nn.Module:
         widths = [self.width * min(2**i, WIDEST) for i in range(self.downs)]
@@ -123,11 +116,8 @@ class Pix2Pix(Network):
     def initialize(self, module: nn.Module) -> None:
         """Draws weights from N(0, 0.02) and scales of norms from N(1, 0.02), as published."""
         super().initialize(module)
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.normal_(module.weight, 0.0, 0.02)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.InstanceNorm2d | nn.BatchNorm2d) and module.affine:
+        draw_convolution_weights(module)
+        if isinstance(module, nn.InstanceNorm2d | nn.BatchNorm2d) and module.affine:
             nn.init.normal_(module.weight, 1.0, 0.02)
 
 
