@@ -39,6 +39,8 @@ SNGAN_HYPERPARAMETERS = Hyperparameters(latent=128, discriminator_turns=5, decay
 R3GAN_HYPERPARAMETERS = Hyperparameters(batch=512, generator_betas=(0.0, 0.9), discriminator_betas=(0.0, 0.9))
 R3GAN_TRICKS = ("ema(decay=0.9999, ramp=0.05)", "r1(weight=0.05)", "r2(weight=0.05)")
 
+# Recipes without a batch or latents have 64 of both. Papers of the DCGAN family have batches of 64 to 128 and
+# 100 or 128 latents.
 VARIANTS: dict[str, Recipe] = {
     "gan":   Recipe("GAN of multilayer perceptrons (Goodfellow et al., 2014).", "mlp"),
     "dcgan": Recipe("Deep convolutional GAN (Radford et al., 2016).", "dcgan"),

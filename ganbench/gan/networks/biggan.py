@@ -3,7 +3,8 @@
 The latents are split into slices. The first slice makes the smallest maps. Each block receives one
 further slice and a class embedding that all blocks share; linear layers turn both into scales and
 shifts. Self-attention acts on maps of 64x64, or on maps of half the image's side if that is
-smaller. Initial weights are orthogonal.
+smaller. Initial weights are orthogonal. For images of 32x32 the authors' code has the same width in all
+blocks; here it halves with each enlargement.
 """
 
 from dataclasses import dataclass

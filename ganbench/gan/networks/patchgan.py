@@ -35,22 +35,26 @@ class PatchHead(Head):
         return PatchHead(self.shape, self.more + more)
 
 
-def build_patch_discriminator(shape: Shape, width: int, strided: int, norm: Norm) -> Discriminator:
+def build_patch_discriminator(
+    shape: Shape, width: int, strided: int, norm: Norm, affine: bool = False
+) -> Discriminator:
     """Builds `strided` strided convolutions, one without a stride, and the head.
 
-    With 3 strided convolutions each score depends on a patch of 70x70 pixels.
+    With 3 strided convolutions each score depends on a patch of 70x70 pixels. `affine` gives instance norm
+    scales and shifts; convolutions before a norm then have no bias.
     """
     channels, side, _ = shape
     layers: list[nn.Module] = [
         nn.Conv2d(channels, width, PATCH_KERNEL_SIZE, 2, 1),
         nn.LeakyReLU(0.2),
     ]
+    has_bias = not affine or norm == "none"
     for i in range(1, strided + 1):
         fan_in, fan_out = (width * min(2**n, 8) for n in (i - 1, i))
         stride = 2 if i < strided else 1
         layers += [
-            nn.Conv2d(fan_in, fan_out, PATCH_KERNEL_SIZE, stride, 1),
-            make_translator_norm(norm, fan_out),
+            nn.Conv2d(fan_in, fan_out, PATCH_KERNEL_SIZE, stride, 1, bias=has_bias),
+            make_map_norm(norm, fan_out) if affine else make_translator_norm(norm, fan_out),
         ]
         layers += [nn.LeakyReLU(0.2)]
     maps = (fan_out, side // 2**strided - 1, side // 2**strided - 1)

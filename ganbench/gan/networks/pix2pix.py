@@ -5,6 +5,7 @@ The published values are 8 for 256 pixels, and `strided` 3. Small images need lo
 replaces the batch norm of the authors: at their batch of 1 both are the same.
 
 The generator's noise is `dropout` in the first three layers of the decoder, also when images are sampled.
+Of 8 layers these have maps of up to 8x8. With fewer `downs` larger maps have it, so the noise is stronger.
 """
 
 from dataclasses import dataclass
@@ -111,7 +112,7 @@ class Pix2Pix(Network):
         return nn.Sequential(*layers)
 
     def build_discriminator(self, shape: Shape) -> Discriminator:
-        return build_patch_discriminator(shape, self.width, self.strided, self.norm)
+        return build_patch_discriminator(shape, self.width, self.strided, self.norm, affine=True)
 
     def initialize(self, module: nn.Module) -> None:
         """Draws weights from N(0, 0.02) and scales of norms from N(1, 0.02), as published."""

@@ -4,8 +4,8 @@ In features of the translator's encoder, a patch of a fake should resemble the s
 same place. It should resemble other patches of that source less. The term is the cross-entropy over
 `places` places, weighted by `patches`. The same term on images of the target domain, weighted by
 `identity`, keeps them unchanged. Both weights are 1 in the paper (10 and 0 in FastCUT), beside the
-squared distance of scores, which is twice least_squares. The first domain is translated into the
-second.
+squared distance of scores, which is twice least_squares. The authors' code halves the sum of both
+terms. The first domain is translated into the second.
 """
 
 from collections.abc import Iterator, Mapping

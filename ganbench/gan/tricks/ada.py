@@ -21,7 +21,7 @@ from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.losses.base import Loss
 from ganbench.gan.tasks.base import Task
 
-from .augmentation_base import refuse_non_images
+from .augmentation_base import refuse_colours_of_pairs, refuse_non_images
 from .base import Trick
 
 Groups = Literal["b", "g", "c", "bg", "bc", "gc", "bgc"]
@@ -50,7 +50,11 @@ class ADA(Trick):
             return "ada reads the signs of scores, and reconstruction errors have only one sign"
         if not separates_at_zero(config.loss):
             return "ada needs a loss that separates reals from fakes at a score of 0, and this loss does not"
-        return refuse_non_images("ada", config)
+        if refusal := refuse_non_images("ada", config):
+            return refusal
+        if "c" not in self.groups:
+            return None
+        return refuse_colours_of_pairs("ada", "set groups to 'bg'", config)
 
     def transform_discriminator_input(self, x: Tensor, role: str) -> Tensor:
         if self.context is None:

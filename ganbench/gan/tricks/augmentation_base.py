@@ -13,6 +13,7 @@ from torch.nn.functional import pad
 from ganbench.data.modality import CLIPS, modality_of_shape, refuse_other_than_images
 from ganbench.gan.batch_slices import draw_rows
 from ganbench.gan.build_config import BuildConfig
+from ganbench.gan.tasks import TASKS
 
 
 def refuse_non_images(trick: str, config: BuildConfig) -> str | None:
@@ -20,6 +21,18 @@ def refuse_non_images(trick: str, config: BuildConfig) -> str | None:
     shapes = config.shapes.values()
     refusals = (refuse_other_than_images(f"{trick} needs images", shape) for shape in shapes)
     return next(filter(None, refusals), None)
+
+
+def refuse_colours_of_pairs(trick: str, remedy: str, config: BuildConfig) -> str | None:
+    """Returns the reason why colours cannot be changed, or None.
+
+    In an input beside its target, the mean over channels mixes two images.
+    """
+    task = TASKS.make(config.task)
+    scored = (task.scored_examples(name, config)[1] for name in config.shapes)
+    if all(one[0] == own[0] for one, own in zip(scored, config.shapes.values(), strict=True)):
+        return None
+    return f"{trick} changes the colours of one image, and discriminators score pairs of images: {remedy}"
 
 
 def refuse_without_pixels(trick: str, config: BuildConfig) -> str | None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from ganbench.gan.batch_slices import draw_rows
 from ganbench.gan.build_config import BuildConfig
 
-from .augmentation_base import refuse_without_pixels, shift_images
+from .augmentation_base import refuse_colours_of_pairs, refuse_without_pixels, shift_images
 from .base import Trick
 
 
@@ -26,10 +26,15 @@ class DiffAugment(Trick):
         if not (colour or translation or cutout):
             raise ValueError("diffaugment needs at least one of colour, translation and cutout")
         chosen = ((colour, jitter_colours), (translation, translate_images), (cutout, cut_out))
+        self.colour = colour
         self.changes = [change for wanted, change in chosen if wanted]
 
     def incompatibility(self, config: BuildConfig) -> str | None:
-        return refuse_without_pixels("diffaugment", config)
+        if refusal := refuse_without_pixels("diffaugment", config):
+            return refusal
+        if not self.colour:
+            return None
+        return refuse_colours_of_pairs("diffaugment", "set colour to false", config)
 
     def transform_discriminator_input(self, x: Tensor, role: str) -> Tensor:
         if self.context is None:

@@ -1,5 +1,7 @@
 """pix2pix: its networks have the authors' layers, and its terms and pairs are those of the paper."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from helpers import split, training_setup
@@ -38,6 +40,14 @@ def test_translator_has_published_size():
         translator = NETWORKS.make("pix2pix").build_translator((3, 256, 256), (3, 256, 256))
     assert sum(p.numel() for p in translator.parameters()) == 54_413_955
     assert translator(torch.empty(2, 3, 256, 256, device=META_DEVICE)).shape == (2, 3, 256, 256)
+
+
+def test_discriminator_has_published_size():
+    """The authors' code prints 2.769 M for inputs and targets of three channels each."""
+    with META_DEVICE:
+        discriminator = NETWORKS.make("pix2pix").build_discriminator((6, 256, 256))
+    assert sum(p.numel() for p in discriminator.parameters()) == 2_768_705
+    assert discriminator(torch.empty(2, 6, 256, 256, device=META_DEVICE)).shape == (2, 30, 30)
 
 
 def test_published_layers_have_dropout():
@@ -152,6 +162,21 @@ def test_samples_are_translations_without_their_inputs():
 def test_impossible_weights_are_refused(settings):
     with pytest.raises(ValueError, match=r"below 0|above 0"):
         TASKS.make(f"paired_translation({settings})")
+
+
+@pytest.mark.parametrize(
+    ("trick", "remedy"),
+    [("diffaugment", "set colour to false"), ("ada", "set groups to 'bg'")],
+)
+def test_colours_of_two_images_are_not_mixed(trick, remedy):
+    beside, alone = (
+        replace(resolve_variant(TINY.replace(")", f", conditional={flag})")), tricks=(trick,))
+        for flag in ("true", "false")
+    )
+    assert remedy in incompatibility(beside, "restyled_digits")
+    assert not incompatibility(alone, "restyled_digits")
+    without = {"diffaugment": "diffaugment(colour=false)", "ada": "ada(groups='bg')"}[trick]
+    assert not incompatibility(replace(beside, tricks=(without,)), "restyled_digits")
 
 
 def test_data_without_targets_are_refused(tmp_path):
