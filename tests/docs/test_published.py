@@ -110,6 +110,34 @@ def test_translation_page_equals_rows(data):
         assert line in section.splitlines()
 
 
+OWN_PIX2PIX = "downs=3, dropout=0, strided=1, width=8)"
+PAIR_ARMS = {  # by the names on the page
+    "pix2pix": "pix2pix(downs=3, strided=1, width=8)",
+    "pix2pix without dropout": f"pix2pix({OWN_PIX2PIX}",
+    "its content term alone": f"pix2pix(adversarial=0, {OWN_PIX2PIX}",
+    "its discriminator sees no input": f"pix2pix(conditional=false, {OWN_PIX2PIX}",
+    "without a content term": f"pix2pix(content=0, {OWN_PIX2PIX}",
+    "without a content term, and its discriminator sees no input": (
+        f"pix2pix(conditional=false, content=0, {OWN_PIX2PIX}"
+    ),
+    "CycleGAN": TRANSLATORS["CycleGAN"],
+    "CUT": TRANSLATORS["CUT"],
+}
+
+
+def test_pairs_page_equals_rows():
+    lines = (PUBLISHED / "pairs" / "README.md").read_text(encoding="utf-8").splitlines()
+    frame = ganbench.load(PUBLISHED / "pairs")
+    board = leaderboard(frame).query("role == 'trial'").set_index("variant")
+    rows = frame.query("role == 'trial' and checkpoint == 'last' and metric == @ERROR")
+    for name, arm in PAIR_ARMS.items():
+        entry = board.loc[arm]
+        value, low, high = (f"{entry[ERROR + end]:.3g}" for end in ("", " low", " high"))
+        seeds = rows.query("variant == @arm").sort_values("seed")["value"]
+        errors = " ".join(f"{seed:.3f}" for seed in seeds)
+        assert f"| {name} | {value} [{low}, {high}] | {entry['fid']:.3g} | {errors} |" in lines
+
+
 def test_cycle_term_reduces_translation_error():
     board = leaderboard(ganbench.load(PUBLISHED / "translation"))
     for _, part in board.groupby("data"):
