@@ -182,6 +182,18 @@ def test_unbiased_fid_error_needs_enough_fakes():
     assert METRICS.make("fid_unbiased")(wide(65, random), real).standard_error > 0
 
 
+@pytest.mark.parametrize(("metric", "width"), [("fid", 256), ("fid_unbiased", 64)])
+def test_fid_and_error_do_not_depend_on_order_of_fakes(metric, width):
+    """The files of a folder are often ordered by class."""
+    random = Generator().manual_seed(0)
+    real, fake = (FeatureSet(torch.randn(count, width, generator=random)) for count in (1000, 200))
+    fake.features[:, 0] += torch.randint(10, (200,), generator=random)
+    by_class = FeatureSet(fake.features[fake.features[:, 0].argsort()])
+    mixed, ordered = (METRICS.make(metric)(side, real) for side in (fake, by_class))
+    assert ordered.value == pytest.approx(mixed.value, abs=mixed.standard_error)
+    assert ordered.standard_error == pytest.approx(mixed.standard_error, rel=0.5)
+
+
 # Recall and coverage: a jackknife in closed form
 
 

@@ -1,7 +1,8 @@
 """FID minus its bias, by a jackknife over twenty groups of fakes (Quenouille, 1956).
 
-`g F − (g − 1) mean(F without a group)` has no bias of order 1 / N. Values below zero are valid. The
-reference's share of the bias remains; it is the same for all fakes that share a reference.
+`g F − (g − 1) mean(F without a group)` has no bias of order 1 / N. The groups are random, but the
+same at each call. Values below zero are valid. The reference's share of the bias remains; it is the
+same for all fakes that share a reference.
 
 With no more fakes than features, the bias has another order. Much of it then remains, and there is
 no standard error. At least 40 fakes are needed.
@@ -24,6 +25,7 @@ from .frechet import (
 
 @dataclass(frozen=True)
 class FIDUnbiased(Metric):
+    version = 2  # 1 had groups of consecutive fakes
     direction = "lower"
     transform = "none"
 

@@ -19,6 +19,7 @@ from .base import MetricNotApplicable, standard_deviation
 from .feature_set import MEAN_BLOCK_ROWS, FeatureSet, Tensors, mean_in_float64
 
 JACKKNIFE_GROUPS = 20
+JACKKNIFE_SEED = 2020
 MIN_JACKKNIFE_FAKES = 40  # two per group
 EIGENVALUE_ROUNDING = 1e-14  # times the size and the largest eigenvalue; less counts as zero
 
@@ -191,15 +192,25 @@ def distances_without_groups(fake: FeatureSet, real: FeatureSet) -> Tensor:
 
 
 def group_deletions(fake: FeatureSet, real: FeatureSet) -> Iterator[float]:
-    groups = torch.arange(len(fake)).tensor_split(JACKKNIFE_GROUPS)
-    for group in groups:
-        first, end = int(group[0]), int(group[-1]) + 1
+    for group in draw_jackknife_groups(len(fake), fake.features.device):
         if len(fake) - len(group) <= fake.features.shape[1]:
-            rest = torch.cat([fake.features[:first], fake.features[end:]])
-            yield distance_by_singular_values(rest, real)
+            kept = torch.ones_like(fake.features[:, 0], dtype=torch.bool).index_fill(
+                0, group, False
+            )
+            yield distance_by_singular_values(fake.features[kept], real)
         else:
-            part = compute_moments(fake.features[first:end])
+            part = compute_moments(fake.features[group])
             yield distance_by_spectrum(cached_moments(fake).without(part), real)
+
+
+def draw_jackknife_groups(count: int, device: torch.device) -> tuple[Tensor, ...]:
+    """Returns the indices of the fakes in each group, the same at each call.
+
+    The groups are random, because the files of a folder are often ordered by class.
+    """
+    random = torch.Generator().manual_seed(JACKKNIFE_SEED)
+    shuffled = torch.randperm(count, generator=random).to(device)
+    return shuffled.tensor_split(JACKKNIFE_GROUPS)
 
 
 def need_groups(fake: FeatureSet) -> None:
