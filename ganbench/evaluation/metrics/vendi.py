@@ -2,7 +2,7 @@
 
 The score is the exponential of the Rényi entropy of the eigenvalues of K / n, where K are the
 cosines of n examples' features. `order` 1 is Shannon's entropy. The score grows with n, so n is the
-same on both sides.
+same on both sides: all fakes, or as many random ones as there are reals.
 
 With few examples, the eigenvalues are those of K / n itself. Otherwise they are those of the
 features' second moments, which are equal. Features that are all zero have no direction. They count
@@ -18,12 +18,15 @@ from torch import Tensor
 from .base import Measurement, Metric, MetricNotApplicable, standard_deviation
 from .feature_set import MEAN_BLOCK_ROWS, FeatureSet, Tensors
 from .frechet import EIGENVALUE_ROUNDING, add_scatter
+from .mind import draw_some
 
 MAX_VENDI_SIDE = 4096  # maximal size of a matrix for eigenvalues
+FAKES_SEED = 2020
 
 
 @dataclass(frozen=True)
 class Vendi(Metric):
+    version = 2  # 1 used the first fakes if there were more than reals
     direction = "higher"
     transform = "log"
 
@@ -42,7 +45,8 @@ class Vendi(Metric):
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         n = compared_count(fake, real)
-        fake_entropy, error = cosine_entropy(fake.features[:n], self.order)
+        random = torch.Generator().manual_seed(FAKES_SEED)
+        fake_entropy, error = cosine_entropy(draw_some(fake.features, n, random), self.order)
         value = math.exp(fake_entropy - self.reference(real, n))
         return Measurement(value, value * error)
 

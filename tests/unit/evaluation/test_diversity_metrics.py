@@ -264,6 +264,17 @@ def test_vendi_uses_evenly_spaced_reals():
     assert measure("vendi", real, real).value == pytest.approx(1)
 
 
+def test_vendi_of_more_fakes_than_reals_does_not_depend_on_their_order():
+    """The files of a folder are often ordered by class: the first ones are then less diverse."""
+    fake, real = cluster_samples(900, 1), cluster_samples(300, 2)
+    by_cluster = cdist(fake.features, CLUSTER_CENTRES).argmin(1).argsort()
+    mixed, ordered = (
+        measure("vendi", side, real) for side in (fake, feature_set(fake.features[by_cluster]))
+    )
+    assert ordered.value == pytest.approx(mixed.value, abs=3 * mixed.standard_error)
+    assert ordered == measure("vendi", feature_set(fake.features[by_cluster]), real)
+
+
 # RKE
 
 
