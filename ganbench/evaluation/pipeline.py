@@ -70,7 +70,7 @@ def choose_images(source: Source, count: int | None, seed: int, name: str) -> Se
             f"{source.name} holds {count_of(len(source), 'image')}, and {count:,} are wanted"
         )
     if count is None or count == len(source) or source.generated:
-        return range(len(source))
+        return range(len(source) if count is None else count)
     random = RngStreams(seed, torch.device("cpu")).generator(STREAM, name)
     order = torch.randperm(len(source), generator=random)[:count]
     numbers: list[int] = order.sort().values.tolist()
@@ -315,11 +315,15 @@ class EvaluationPipeline:
         assert self.held_out is not None
         return self.extract_source(self.held_out, self.held_out_indices, "held out")
 
-    @property
-    def held_out_indices(self) -> range:
-        """The indices of the measured held-out images: as many as fakes if there are enough."""
+    @cached_property
+    def held_out_indices(self) -> Sequence[int]:
+        """The indices of the measured held-out images: as many as fakes if there are enough.
+
+        They are random, because the files of a folder are often ordered by class.
+        """
         assert self.held_out is not None
-        return range(min(len(self.held_out), len(self.fake_indices)))
+        count = min(len(self.held_out), len(self.fake_indices))
+        return choose_images(self.held_out, count, self.wanted.seed, "held out")
 
     # Measurement
 

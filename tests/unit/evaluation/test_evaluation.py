@@ -258,6 +258,17 @@ def test_held_out_source_sets_the_floor(folders, tiny):
     assert evaluation["copying"] == 0  # no fake is nearer to the reals than the held-out images are
 
 
+def test_floor_of_many_held_out_images_is_that_of_random_ones():
+    """The files of a folder are often ordered by class."""
+    random = np.random.default_rng(0)
+    reals, fakes = random.integers(0, 256, (2, 150, 8, 8, 3), dtype=np.uint8)
+    held_out = np.concatenate([reals // 4, reals])  # the first half is dark
+    options = {"extractor": "identity", "metrics": "kid", "held_out": held_out}
+    (row,) = evaluate(fakes, reals, **options).rows
+    (all_images,) = evaluate(np.concatenate([fakes, fakes]), reals, **options).rows
+    assert row.floor == pytest.approx(all_images.floor, rel=0.3)
+
+
 def test_real_features_and_floors_are_cached(folders, tiny, monkeypatch):
     first = evaluate(*folders, extractor=tiny, metrics="fid,kid")
     batch_sizes, measure_calls = [], []
