@@ -1,4 +1,4 @@
-"""Checks, before any training, that the data and tasks of a suite admit its metrics."""
+"""Checks, before any training, that data and tasks admit a suite's metrics and protocol."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -7,6 +7,7 @@ from ganbench.evaluation.evaluator import Evaluator, evaluator_for
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.metrics.base import REQUIREMENT_CHECKS, MetricNotApplicable
 from ganbench.evaluation.metrics.feature_set import FeatureSet
+from ganbench.evaluation.protocols import PROTOCOLS
 from ganbench.gan.tasks import TASKS
 from ganbench.gan.tasks.base import Task
 
@@ -43,6 +44,38 @@ def require_outcome(tasks: Tasks, device: str, suite: Suite) -> None:
         raise SuiteError(
             "\n".join([f"no data set of this suite has the outcome {outcome}:", *lines])
         )
+
+
+def require_sources(tasks: Tasks, device: str, protocol: str) -> None:
+    """Raises SuiteError if a translator or restorer has fewer sources than the protocol fakes.
+
+    Sources would repeat, and their fakes would be copies, which metrics do not expect.
+    """
+    fakes = PROTOCOLS.make(protocol).fakes
+    lines = [
+        f"{data}: {count:,} held-out examples, so write fakes={count} or fewer"
+        for data, count in count_sources(tasks, device, protocol).items()
+        if count < fakes
+    ]
+    if lines:
+        first = "translators and restorers have one fake per held-out example:"
+        raise SuiteError("\n".join([f"protocol {protocol}: {first}", *lines]))
+
+
+def count_sources(tasks: Tasks, device: str, protocol: str) -> dict[str, int]:
+    """Returns the held-out examples of each data set with a translator or restorer."""
+    return {
+        data: min(map(len, evaluator_for(data, device, protocol).split.held_out.values()))
+        for data, own in tasks.items()
+        if any(map(has_one_fake_per_source, own))
+    }
+
+
+def has_one_fake_per_source(task: str) -> bool:
+    """Returns whether the fakes of a task have conditions, but no latents."""
+    kind = type(TASKS.make(task))
+    has_latents = kind.latent_sampler is not Task.latent_sampler
+    return not has_latents and kind.conditioning is not Task.conditioning
 
 
 def metric_notes(tasks: Tasks, device: str, suite: Suite) -> list[str]:

@@ -25,7 +25,7 @@ from ganbench.training.distributable import recipe_slicing_incompatibility
 from ganbench.training.stackable import recipe_stacking_incompatibility
 
 from .cells import Cell, expand_cells
-from .outcome_check import Tasks, metric_notes, require_outcome
+from .outcome_check import Tasks, metric_notes, require_outcome, require_sources
 from .plan_names import ARM_FIELDS, join_names
 from .provenance import versions
 from .seed_rounds import SeedRounds, arm_of_trial
@@ -83,6 +83,8 @@ def plan_trials(
     require_outcome(tasks_by_data((cell.data, cell.recipe) for cell in grid), device, suite)
     with watched_returns(cell.recipe for cell in grid):
         objections = {cell: cell_incompatibility(cell, device, budget.unit) for cell in grid}
+    trained = tasks_by_data((cell.data, cell.recipe) for cell in grid if not objections[cell])
+    require_sources(trained, device, suite.protocol)
     starts = {
         (cell.data, cell.variant): untrained_cell(cell) for cell in grid if not objections[cell]
     }

@@ -15,8 +15,9 @@ from ganbench.local_files import bind_stored_files
 
 from .floors import measure_floors
 from .keep_sources import copy_stored_files
+from .outcome_check import require_sources
 from .outcomes import check_trial_files
-from .plan import metric_facts
+from .plan import metric_facts, tasks_by_data
 from .prepared_run import (
     ProgressDisplay,
     RunResult,
@@ -90,6 +91,7 @@ def requested_plan(
     """Returns the plan of a run that was measured as requested from the start."""
     own = plan.get("protocol", DEFAULT_PROTOCOL)
     protocol = request.protocol or own
+    require_sources(tasks_by_data((t.data, t.recipe) for t in trials), trials[0].device, protocol)
     metrics = tuple(dict.fromkeys((*plan["metrics"], *request.metrics)))
     requested = {**plan, "metrics": dict(map(metric_facts, metrics))}
     if protocol != own:

@@ -1,4 +1,4 @@
-"""An outcome that no data set can have is refused before anything is trained."""
+"""Outcomes without data, and protocols without sources, are refused before any training."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from ganbench.evaluation.evaluator import evaluator_for
 from ganbench.evaluation.metrics import METRICS
 from ganbench.experiments.outcome_check import reason_against
 from ganbench.experiments.plan import plan_trials
+from ganbench.experiments.remeasure import MeasureRequest, requested_plan
 from ganbench.experiments.suite_errors import SuiteError
 from ganbench.experiments.suite_loader import load_suite
 
@@ -21,6 +22,7 @@ variants = ["gan(width=8)"]
 [budget.cpu]
 images = 640
 """
+MANY = "ganbench(fakes=5000)"
 DATA = ("digits", "ring", "moving_digits", "captioned_digits")
 
 
@@ -47,6 +49,38 @@ def test_outcome_of_other_tasks_is_refused(ganbench, path):
     code, _, err = ganbench("plan", path, *changes, "--device", "cpu")
     assert code == 2
     assert "digits: needs the true output for each fake, which is unknown here" in err
+
+
+@pytest.mark.parametrize(
+    ("data", "variant"),
+    [
+        ("restyled_digits", "cyclegan(width=8, blocks=2, downs=1, strided=1)"),
+        ("digits", "srgan(width=8)"),
+    ],
+)
+def test_more_fakes_than_sources_are_refused(ganbench, path, data, variant):
+    changes = (f"data=['{data}']", f"grid.0.variants=['{variant}']", "metrics=['fid']")
+    options = [part for change in (*changes, f"protocol={MANY}") for part in ("-o", change)]
+    code, _, err = ganbench("plan", path, *options, "--device", "cpu")
+    assert code == 2
+    assert err.splitlines() == [
+        f"protocol {MANY}: translators and restorers have one fake per held-out example:",
+        f"{data}: 600 held-out examples, so write fakes=600 or fewer",
+    ]
+
+
+def test_measuring_again_refuses_more_fakes_than_sources(path):
+    suite = load_suite(path, ["grid.0.variants=['srgan(width=8)']"])
+    trials = [item.trial for item in plan_trials(suite, "cpu", "cpu")]
+    with pytest.raises(SuiteError, match="digits: 600 held-out examples, so write fakes=600"):
+        requested_plan({"metrics": {}}, trials, MeasureRequest(MANY))
+
+
+def test_generators_of_latents_may_have_more_fakes_than_sources(path):
+    """The translator is incompatible with these data, and not trained."""
+    variants = "grid.0.variants=['gan(width=8)', 'cyclegan(width=8)']"
+    plan = plan_trials(load_suite(path, [f"protocol={MANY}", variants]), "cpu", "cpu")
+    assert {bool(item.incompatibility) for item in plan} == {True, False}
 
 
 def test_metric_without_any_data_set_has_a_note(ganbench, path):
