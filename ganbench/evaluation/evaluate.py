@@ -15,7 +15,7 @@ from typing import Any
 from ganbench.data.image_decoding import Unreadable
 from ganbench.data.image_ops import check_image_size
 from ganbench.devices import full_precision, select_device
-from ganbench.evaluation.inputs.base import Source
+from ganbench.evaluation.inputs.base import Source, StatisticsSource
 from ganbench.evaluation.inputs.pixel_range import AUTO_RANGE, VALUE_RANGES
 from ganbench.evaluation.inputs.resolve import refuse_missing_sources, resolve_source
 from ganbench.evaluation.metrics import METRICS
@@ -105,7 +105,10 @@ def resolve_options(options: EvaluationOptions) -> EvaluationOptions:
 def resolve_held_out(options: EvaluationOptions, count: int) -> Source | None:
     if options.held_out is None:
         return None
-    return resolve_source(options.held_out, options, count).source
+    source = resolve_source(options.held_out, options, count).source
+    if isinstance(source, StatisticsSource):
+        raise Unreadable(f"{source.name} holds statistics, and a floor needs held-out images")
+    return source
 
 
 def check_value_range(given: object) -> str:

@@ -295,6 +295,12 @@ def test_latent_without_a_generator_is_refused():
         ganbench.evaluate(IMAGES, IMAGES[::-1], latent=16, **OPTIONS)
 
 
+def test_statistics_are_refused_as_held_out_images(tmp_path):
+    held_out = write("npz", tmp_path, statistics_of(REALS))
+    with pytest.raises(Unreadable, match="holds statistics, and a floor needs held-out images"):
+        ganbench.evaluate(FAKES, REALS, held_out=held_out, **OPTIONS)
+
+
 def test_held_out_images_that_nothing_reads_are_refused():
     without_floor = {"floor": False, "held_out": IMAGES, "extractor": "identity", **OPTIONS}
     with pytest.raises(Unreadable, match="--no-floor leaves --held-out unread"):
