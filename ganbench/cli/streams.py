@@ -154,6 +154,12 @@ def detach_stdout() -> TextIO | None:
     return copy
 
 
+def restore_stdout() -> None:
+    """Points file 1 at standard output again, for a program that replaces this process."""
+    if JSON_STREAMS and JSON_STREAMS[-1] is not None:
+        os.dup2(JSON_STREAMS[-1].fileno(), 1)
+
+
 def print_json(content: Any) -> None:
     """Prints JSON to standard output; characters are escaped unless the output is UTF-8."""
     stream = JSON_STREAMS[-1] if JSON_STREAMS else sys.stdout

@@ -8,6 +8,7 @@ from typing import NoReturn
 from ganbench.errors import NotDownloaded
 
 from .base import err, fail
+from .streams import restore_stdout
 
 TORCH_FIDELITY = ("torch-fidelity", "torch_fidelity")  # protocols that measure on Inception
 INCEPTION = "inception"
@@ -54,4 +55,5 @@ def run_again() -> NoReturn:
     """Replaces this process by a new one with the same command line."""
     sys.stdout.flush()
     sys.stderr.flush()
+    restore_stdout()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

@@ -42,6 +42,18 @@ weight_files.inception_file = lambda: own
 from ganbench.cli import main
 main()
 """
+# Runs itself again while standard output is reserved for JSON.
+PROGRAM_WITH_JSON = """
+import os
+from ganbench.cli.streams import print_json, stdout_reserved_for_json
+from ganbench.cli.weights import run_again
+with stdout_reserved_for_json():
+    if "SECOND_RUN" in os.environ:
+        print_json("answer")
+    else:
+        os.environ["SECOND_RUN"] = "1"
+        run_again()
+"""
 BASELINE_OPTIONS = ["--real", "reals", "--baseline", "b.json", "--margin", "fid=1", "--reason", "x"]
 COMMANDS = {
     "eval": ["eval", "fakes", "reals"],
@@ -110,6 +122,12 @@ def test_terminal_offers_the_download(machine):
     assert output.count("[y/N]") == 1
     assert "holds more than weights, or no weights" in output  # of the same command, run again
     assert code == 2
+
+
+def test_command_that_runs_again_prints_json_to_standard_output():
+    line = [sys.executable, "-c", PROGRAM_WITH_JSON]
+    run = subprocess.run(line, capture_output=True, text=True, check=True)
+    assert (run.stdout, run.stderr) == ('"answer"\n', "")
 
 
 def test_refused_download_changes_nothing(machine):
