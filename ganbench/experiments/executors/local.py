@@ -68,18 +68,18 @@ class Local(Executor):
 
 
 def run_all(session: "_LocalRun", on_progress: OnProgress) -> None:
-    """Runs the session's jobs to their ends, or to their checkpoints after Ctrl-C."""
+    """Runs the session's jobs to their ends, or to their checkpoints after Ctrl-C or an error."""
     try:
         while session.has_work():
             session.start_workers()
             session.assign_jobs()
             session.poll()
             on_progress()
-    except (KeyboardInterrupt, WorkersDied):
+    except (KeyboardInterrupt, Exception):  # such as a full disk under the runner's output
         while session.running_workers():
             session.stop_jobs()
             session.poll()
-            with suppress(OSError, DeadlineNear):  # the terminal may be closed
+            with suppress(Exception, DeadlineNear):  # the terminal may be closed
                 on_progress()
         raise
 
@@ -125,7 +125,9 @@ class _LocalRun:
             self.busy_elsewhere.clear()
         for worker in self.workers:
             if self.waiting and worker.is_ready and not worker.group:
-                worker.assign(self.waiting.popleft())
+                with suppress(OSError):  # a network disk may fail for a while
+                    worker.assign(self.waiting[0])
+                    self.waiting.popleft()
 
     def poll(self) -> None:
         """Handles the messages and deaths of workers, and the progress of running jobs."""
@@ -133,26 +135,39 @@ class _LocalRun:
         self.clock.advance()
         for worker in list(self.workers):
             try:
-                self.handle_message(worker, worker.receive())
-            except EOFError:
-                self.workers.remove(worker)
-                self.handle_death(worker)
-        for worker in list(self.workers):
+                self.poll_worker(worker)
+            except OSError:  # a network disk may fail for a while: the next poll reads it again
+                time.sleep(POLL_SECONDS / len(self.workers))
+
+    def poll_worker(self, worker: WorkerProcess) -> None:
+        try:
+            self.handle_message(worker, worker.receive())
+        except EOFError:
+            self.handle_death(worker)
+        else:
             self.observe(worker)
 
     def handle_message(self, worker: WorkerProcess, message: Any) -> None:
         worker.print_output()
         if is_ready_message(message):
             worker.is_ready, self.failed_starts = True, 0
-        elif message is not None and worker.group:
-            group, worker.group = worker.group, []
-            for status, (state, why) in zip(group, message, strict=True):
-                if state == "failed" and why:
-                    record_failure(status.job, why)
-                self.finish_job(status, state, why)
+        elif message is not None:
+            worker.outcomes = message
+        if worker.outcomes:
+            self.finish_group(worker)
+
+    def finish_group(self, worker: WorkerProcess) -> None:
+        """Finishes the jobs of a worker that has sent their outcomes."""
+        read_all_events(worker.group)
+        group, outcomes = worker.group, worker.outcomes
+        worker.group, worker.outcomes = [], []
+        for status, (state, why) in zip(group, outcomes, strict=True):
+            if state == "failed" and why:
+                record_failure(status.job, why)
+            self.finish_job(status, state, why)
 
     def finish_job(self, status: JobStatus, state: str, why: str) -> None:
-        status.read_events()
+        """Gives a job its outcome, after its events are read."""
         status.state, status.reason = state, why or status.reason
         if state == "busy" and self.waits_if_busy:  # another run trains it: use its result
             status.state = "waiting"
@@ -160,13 +175,14 @@ class _LocalRun:
 
     def handle_death(self, worker: WorkerProcess) -> None:
         """Retries the jobs of a dead worker: several in halves, and one until its second death."""
-        why, group = worker.describe_death(), worker.group
-        if not group:
+        why, had_jobs = worker.describe_death(), bool(worker.group)
+        group = self.finish_ended_jobs(worker)
+        self.workers.remove(worker)
+        if not had_jobs:
             self.count_failed_start(why, worker.read_last_output())
             return
         worker.print_output()
         output = worker.read_last_output(worker.job_output_start)
-        group = self.finish_ended_jobs(worker)
         for status in group:
             record_failure(status.job, why, output)
         if len(group) == 1:
@@ -184,14 +200,16 @@ class _LocalRun:
             self.finish_job(status, "failed", why)
 
     def finish_ended_jobs(self, worker: WorkerProcess) -> JobGroup:
-        """Finishes the jobs that a worker ended before its death; returns the others."""
-        others = []
-        for status in worker.group:
-            if end := worker.read_end(status.job):
+        """Finishes the jobs that a worker ended before its death; returns the others.
+
+        Nothing has changed if the store cannot be read.
+        """
+        read_all_events(worker.group)
+        ends = [worker.read_end(status.job) for status in worker.group]
+        for status, end in zip(worker.group, ends, strict=True):
+            if end:
                 self.finish_job(status, end["outcome"], end["reason"])
-            else:
-                others.append(status)
-        return others
+        return [status for status, end in zip(worker.group, ends, strict=True) if not end]
 
     def retry(self, group: JobGroup) -> None:
         for status in group:
@@ -230,10 +248,13 @@ class _LocalRun:
             self.fail_slow_jobs(worker, f"stall: no sign of life for {self.limits.stall:g} s")
 
     def fail_slow_jobs(self, worker: WorkerProcess, why: str) -> None:
-        self.workers.remove(worker)
         output = worker.read_last_output(worker.job_output_start)
+        worker.process.kill()
+        worker.process.join()
+        group = self.finish_ended_jobs(worker)
+        self.workers.remove(worker)
         worker.end()
-        for status in self.finish_ended_jobs(worker):
+        for status in group:
             record_failure(status.job, why, output)
             self.finish_job(status, "failed", why)
 
@@ -251,6 +272,11 @@ class _LocalRun:
                 worker.pipe.close()  # so that idle workers exit at the same time
         for worker in self.workers:
             worker.end()
+
+
+def read_all_events(group: JobGroup) -> None:
+    for status in group:
+        status.read_events()
 
 
 def record_failure(job: Job, why: str, output: str = "") -> None:

@@ -102,9 +102,10 @@ def make_stop_watch(bundle: Bundle) -> Callable[[], None]:
     seen: list[bool] = []
 
     def watch() -> None:
-        if not seen and bundle.stop_path.exists():
-            seen.append(True)
-            raise KeyboardInterrupt
+        with suppress(OSError):  # a network disk may fail for a while
+            if not seen and bundle.stop_path.exists():
+                seen.append(True)
+                raise KeyboardInterrupt
 
     return watch
 

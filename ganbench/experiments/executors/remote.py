@@ -137,7 +137,7 @@ class RemoteRun:
                 self.update()
                 on_progress()
                 time.sleep(POLL_SECONDS)
-        except (KeyboardInterrupt, WorkersDied):
+        except (KeyboardInterrupt, WorkersDied, OSError):  # the latter of the runner's output
             self.stop(on_progress)
             raise
 

@@ -38,6 +38,7 @@ class WorkerProcess:
         self.began = clock.seconds
         self.is_ready = False
         self.group: JobGroup = []
+        self.outcomes: list[tuple[str, str]] = []  # of the group, until its events are read
         self.printed = self.job_output_start = 0  # positions in the output
         self.last_event = 0.0  # time of the last event of its jobs, by whichever clock
         self.last_life = self.began  # when this runner read it, by its clock
@@ -45,12 +46,12 @@ class WorkerProcess:
     def assign(self, group: JobGroup) -> None:
         """Sends jobs of one store to this worker, which must be ready and idle."""
         job = group[0].job
+        for status in group:
+            status.assign()
+            status.state = "running"
         self.group, self.began = group, self.clock.seconds
         self.job_output_start = os.fstat(self.output.fileno()).st_size
         self.last_event, self.last_life = 0.0, self.began
-        for status in group:
-            status.state = "running"
-            status.assign()
         trials = [status.job.trial.to_json() for status in group]
         with suppress(OSError):  # the worker has died: the next poll finds out
             self.pipe.send((trials, job.metrics, str(job.store), job.protocol))

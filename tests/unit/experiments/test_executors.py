@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from executor_runs import attempts, wait_until
+from executor_runs import attempts, has_trained, wait_until
 
 from ganbench.experiments.deadline import DeadlineNear, DeadlineReached
 from ganbench.experiments.executors import EXECUTORS, executor_label, local
@@ -284,6 +284,36 @@ def test_ctrl_c_starts_no_further_trial(statuses):
     with pytest.raises(KeyboardInterrupt):
         Local(1).run(statuses, LIMITS, press_ctrl_c)
     assert attempts(statuses)[1] == 0
+
+
+@pytest.mark.parametrize("name", ["assign", "read_last_event", "read_events"])
+def test_failing_disk_delays_the_runner(statuses, monkeypatch, name):
+    working, failures = getattr(JobStatus, name), []
+
+    def fail_first(status):
+        if len(failures) < 2:
+            failures.append(status)
+            raise OSError(116, "Stale file handle")
+        return working(status)
+
+    monkeypatch.setattr(JobStatus, name, fail_first)
+    Local(1).run(statuses, LIMITS, lambda: None)
+    assert len(failures) == 2
+    assert [status.state for status in statuses] == ["done", "done"]
+    assert attempts(statuses) == [1, 1]
+
+
+def test_full_disk_under_the_output_stops_trials_with_checkpoints(suite_file, tmp_path):
+    statuses = make_statuses(suite_file, tmp_path, images=10_000_000)
+
+    def fill_disk():
+        if has_trained(statuses[1]):
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        Local(1).run(statuses, LIMITS, fill_disk)
+    assert [status.state for status in statuses] == ["done", "interrupted"]
+    assert statuses[1].folder.checkpoint_path.exists()
 
 
 def test_full_disk_fails_trials_and_goes_on(suite_file, statuses, limit_file_size):
