@@ -20,6 +20,7 @@ from ganbench.counts import count_of
 from ganbench.evaluation.scores_record import read_scores
 from ganbench.files import (
     CorruptFile,
+    delete_path,
     read_each,
     sweep_temporary_files,
     temporary_path,
@@ -79,7 +80,7 @@ def merge_source(source: Path, results: Path) -> MergeSummary:
     sweep_merge_files(results)
     if source.is_dir():
         return merge_store(Store(source), Store(results), str(source))
-    staging = temporary_path(results / "merge")
+    staging = free_temporary_path(results / "merge")
     staging.mkdir()
     try:
         with naming_archive(source, staging):
@@ -93,6 +94,16 @@ def sweep_merge_files(results: Path) -> None:
     """Deletes temporary files and folders of killed merges."""
     for folder in (results, *results.glob("trials/*")):
         sweep_temporary_files(folder)
+
+
+def free_temporary_path(path: Path) -> Path:
+    """Returns a temporary path after deleting the files that a killed merge left there.
+
+    Processes of containers with one name may have the same number, so that a sweep keeps these files.
+    """
+    free = temporary_path(path)
+    delete_path(free)
+    return free
 
 
 @contextmanager
@@ -162,7 +173,7 @@ def own_folder(folder: TrialFolder, ours: Store) -> TrialFolder:
 
 def copy_trial(theirs: TrialFolder, ours: Store) -> Path:
     """Copies a trial's files to a temporary folder beside its place; returns that folder."""
-    target = temporary_path(own_folder(theirs, ours).folder)
+    target = free_temporary_path(own_folder(theirs, ours).folder)
     for path in list_trial_files(theirs.folder):
         copy = target / path.relative_to(theirs.folder)
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -224,7 +235,7 @@ def take_attempts(theirs: TrialFolder, ours: TrialFolder) -> None:
     for attempt in theirs.attempts():
         if read_attempt(attempt) not in known:
             target = ours.next_attempt_path()
-            beside = temporary_path(target)
+            beside = free_temporary_path(target)
             for path in sorted(attempt.folder.iterdir()):
                 write_bytes(beside / path.name, path.read_bytes())
             os.rename(beside, target)

@@ -17,7 +17,7 @@ from ganbench.experiments import merge_stores, store_archive
 from ganbench.experiments.merge_stores import first_difference, merge_source
 from ganbench.experiments.outcomes import read_plan_status
 from ganbench.experiments.store import Store, TrialFolder, read_plan
-from ganbench.files import read_json, write_bytes, write_json
+from ganbench.files import read_json, temporary_path, write_bytes, write_json
 
 pytestmark = pytest.mark.heavy  # a small run
 
@@ -265,6 +265,17 @@ def test_left_overs_of_a_killed_merge_are_deleted(ours, archive):
     (left / "trials").mkdir(parents=True)
     merge_source(archive, ours)
     assert not left.exists()
+
+
+def test_left_overs_with_the_number_of_this_process_are_replaced(theirs, ours, archive):
+    """As in a container with a fixed name, after its restart."""
+    trial = trial_paths(theirs)[0].relative_to(theirs)
+    for path in (ours / "merge", ours / trial):
+        temporary_path(path).mkdir(parents=True)
+        (temporary_path(path) / "old.json").touch()
+    merge_source(archive, ours)
+    assert contents(ours) == contents(theirs)
+    assert not temporary_path(ours / "merge").exists()
 
 
 # Plans
