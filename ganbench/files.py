@@ -226,9 +226,29 @@ def is_event(record: dict[str, Any]) -> bool:
 
 def append_json_line(path: Path, **event: Any) -> None:
     """Appends a record with the current time to a JSON-lines file; several may write at once."""
+    append_whole_lines(path, [json.dumps({"time": time.time(), **event})])
+
+
+def append_whole_lines(path: Path, lines: Iterable[str]) -> None:
+    """Appends lines in a single write, so that lines of other writers do not interleave.
+
+    They follow a new line if the last one is incomplete.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with naming_file(path), open(path, "ab") as file:
-        file.write(json.dumps({"time": time.time(), **event}).encode() + b"\n")
+    content = "".join(f"{line}\n" for line in lines).encode()
+    with naming_file(path), open(path, "ab", buffering=0) as file:
+        content = b"\n" * has_torn_end(path) + content
+        while content:  # a full disk or a signal can cut a write short
+            content = content[file.write(content) :]
+
+
+def has_torn_end(path: Path) -> bool:
+    """Returns whether the last line lacks its newline, as after a crash."""
+    with open(path, "rb") as file:
+        if not file.seek(0, os.SEEK_END):
+            return False
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"
 
 
 def has_process(process: int) -> bool:

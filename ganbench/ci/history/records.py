@@ -11,7 +11,6 @@ The file can be kept in git. Lines from two branches merge by keeping both
 """
 
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -21,7 +20,7 @@ from typing import Any, Self, TypeVar
 
 from ganbench.ci.git import commit_time
 from ganbench.ci.machine import describe_software
-from ganbench.files import naming_file
+from ganbench.files import append_whole_lines
 
 HISTORY_SCHEMA = 1
 ENTRY_DIRECTIONS = ("lower", "higher")  # the better direction
@@ -135,24 +134,8 @@ def content_of(record: Record) -> dict[str, Any]:
 
 
 def append_lines(path: Path, lines: list[dict[str, Any]]) -> None:
-    """Appends all lines in a single write, so that lines of other writers do not interleave."""
-    if not lines:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = b"".join(json.dumps(each, allow_nan=False).encode() + b"\n" for each in lines)
-    with naming_file(path), open(path, "ab", buffering=0) as file:
-        content = b"\n" * has_torn_end(path) + content
-        while content:  # a full disk or a signal can cut a write short
-            content = content[file.write(content) :]
-
-
-def has_torn_end(path: Path) -> bool:
-    """Returns whether the last line lacks its newline, as after a crash."""
-    with open(path, "rb") as file:
-        if not file.seek(0, os.SEEK_END):
-            return False
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) != b"\n"
+    if lines:
+        append_whole_lines(path, [json.dumps(each, allow_nan=False) for each in lines])
 
 
 def read_history(path: Path) -> HistoryFile:

@@ -69,7 +69,7 @@ def test_unwritten_file_ends_a_pass_with_4(tmp_path, capsys, code, end):
 
 
 def test_full_disk_of_a_history_is_named(monkeypatch):
-    monkeypatch.setattr("ganbench.ci.history.records.has_torn_end", lambda path: False)
+    monkeypatch.setattr("ganbench.files.has_torn_end", lambda path: False)
     with pytest.raises(OSError, match="/dev/full"):
         append_lines(Path("/dev/full"), [{"schema": 1}])
 

@@ -91,6 +91,16 @@ def test_full_disk_error_names_the_file(tmp_path, limit_file_size):
         append_json_line(tmp_path / "lines", text="x" * 2000)
 
 
+def test_incomplete_line_costs_no_other_record(tmp_path):
+    """As after a full disk or a kill."""
+    path = tmp_path / "lines"
+    append_json_line(path, number=1)
+    path.write_bytes(path.read_bytes() + b'{"time": 2, "num')
+    append_json_line(path, number=3)
+    append_json_line(path, number=4)
+    assert [record["number"] for record in read_json_lines(path)] == [1, 3, 4]
+
+
 def test_temporary_files_of_dead_processes_are_swept(folder, dead_process):
     write_bytes(folder.generator_path("last"), b"kept")
     owner = f"{dead_process}@{platform.node()}"
