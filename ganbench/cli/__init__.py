@@ -5,7 +5,6 @@ Exit codes: 0 ok · 1 a regression, or unequal stores · 2 usage or suite error
 Commands import torch and pandas themselves, so that help and lists answer at once.
 """
 
-import os
 import sys
 import warnings
 from importlib import import_module
@@ -17,7 +16,16 @@ from ganbench import __version__
 from ganbench.deprecation import GanbenchDeprecationWarning
 from ganbench.experiments.signals import handle_stop_signals
 
-from .base import FAILED, INTERNAL, INTERRUPTED, app, describe_file_error, err, out, place_of
+from .base import (
+    FAILED,
+    INTERNAL,
+    INTERRUPTED,
+    app,
+    describe_file_error,
+    err,
+    out,
+    print_internal_error,
+)
 from .streams import accept_any_encoding
 
 COMMAND_MODULES = (
@@ -68,10 +76,7 @@ def options(
 
 
 def main() -> None:
-    """Runs the program.
-
-    An unexpected error is printed as one line, or as a traceback if GANBENCH_TRACE is set.
-    """
+    """Runs the program, and ends it with its exit code."""
     handle_stop_signals()
     accept_any_encoding()
     warnings.simplefilter("default", GanbenchDeprecationWarning)
@@ -80,15 +85,9 @@ def main() -> None:
     except KeyboardInterrupt:
         err.print("Stopped.")
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        sys.exit(0)
     except OSError as error:  # a full disk, a folder that cannot be written
         err.print_line(describe_file_error(error))
         sys.exit(FAILED)
     except Exception as error:
-        if os.environ.get("GANBENCH_TRACE"):
-            raise
-        sentence = f"internal error: {type(error).__name__}: {error} ({place_of(error)})"
-        err.print_line(sentence)
-        err.print("Set GANBENCH_TRACE=1 for a traceback.")
+        print_internal_error(error)
         sys.exit(INTERNAL)

@@ -2,8 +2,11 @@
 
 import errno
 import os
+import select
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import typer
@@ -12,7 +15,7 @@ from typer.core import TyperGroup
 from ganbench.errors import GanbenchError, NotDownloaded
 from ganbench.registry import describe_exception, find_plugin_part
 
-from .streams import StreamConsole
+from .streams import StreamConsole, discard_output
 
 COMMAND_SECTIONS = {  # of the program's help
     "Everyday": (
@@ -35,6 +38,7 @@ COMMAND_SECTIONS = {  # of the program's help
     "Parts": ("new", "download", "pack", "doctor"),
 }
 USAGE, FAILED, INTERNAL, INTERRUPTED = 2, 4, 5, 130
+STDOUT_FILE = 1
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -42,10 +46,49 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 OWN_ENDINGS = (typer.Exit, typer.Abort, KeyboardInterrupt, BrokenPipeError)
 
 
+@contextmanager
+def own_exit_codes() -> Iterator[None]:
+    """Ends the program at errors that typer would end with 1, the exit code of a regression."""
+    try:
+        yield
+    except EOFError as error:
+        print_internal_error(error)
+        raise typer.Exit(INTERNAL) from error
+    except BrokenPipeError as error:
+        if not is_reader_gone():
+            fail(describe_file_error(error), FAILED)
+        discard_output(sys.stdout)
+        raise typer.Exit(0) from error
+
+
+def is_reader_gone() -> bool:
+    """Returns whether the reader of standard output, such as `head`, has ended."""
+    streams = select.poll()
+    streams.register(STDOUT_FILE, 0)  # for errors alone
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in streams.poll(0))
+
+
+def print_internal_error(error: Exception) -> None:
+    """Prints an unexpected error as one line, or as a traceback if GANBENCH_TRACE is set."""
+    if os.environ.get("GANBENCH_TRACE"):
+        traceback.print_exception(error)
+        return
+    err.print_line(f"internal error: {type(error).__name__}: {error} ({place_of(error)})")
+    err.print("Set GANBENCH_TRACE=1 for a traceback.")
+
+
 class CommandGroup(TyperGroup):
     """Lists commands by purpose, and turns errors of users and of other code into sentences."""
 
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        with own_exit_codes():
+            return super().make_context(*arguments, **options)
+
     def invoke(self, ctx: Any) -> Any:
+        with own_exit_codes():
+            return self.invoke_command(ctx)
+
+    def invoke_command(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except NotDownloaded as error:

@@ -545,6 +545,25 @@ def test_unexpected_error_exits_5_with_one_line(ganbench, monkeypatch):
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (EOFError("no more data"), 5, "internal error: EOFError: no more data (line "),
+        (BrokenPipeError(32, "Broken pipe"), 4, "broken pipe\n"),
+    ],
+)
+def test_errors_that_end_programs_silently_are_no_regression(
+    ganbench, monkeypatch, error, code, sentence
+):
+    def end(*_):
+        raise error
+
+    monkeypatch.setattr(cli.status, "suite_folder", end)
+    exit_code, _, err = ganbench("status", "tiny")
+    assert exit_code == code
+    assert err.startswith(sentence)
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
 def test_full_disk_exits_4_with_the_remedy():
     with open("/dev/full", "w") as full:

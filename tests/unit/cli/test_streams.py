@@ -211,13 +211,23 @@ def test_console_of_a_pipe_is_wide():
         assert console.width > 10_000
 
 
-@pytest.mark.parametrize("options", [[], ["--json"]])
-def test_reader_that_ends_early_changes_nothing(options):
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["list", "metrics"],
+        ["list", "metrics", "--json"],
+        ["--help"],
+        ["run", "--help"],
+        ["--version"],
+    ],
+)
+def test_reader_that_ends_early_changes_nothing(words):
     reader, writer = os.pipe()
     os.close(reader)
     with open(writer, "wb") as broken:
-        line = [PROGRAM, "list", "metrics", *options]
-        completed = subprocess.run(line, stdout=broken, stderr=subprocess.PIPE, timeout=100)
+        completed = subprocess.run(
+            [PROGRAM, *words], stdout=broken, stderr=subprocess.PIPE, timeout=100
+        )
     assert (completed.returncode, completed.stderr) == (0, b"")
 
 
