@@ -25,8 +25,9 @@ def suite_folder(suite: str, results: Path) -> Path:
         return given
     if is_table(given):
         return given.parent
-    if given.suffix == ".toml" and given.is_file():
-        return results / read_suite_name(given)
+    path = find_suite_file(suite)
+    if path.suffix == ".toml" and path.is_file():
+        return results / read_suite_name(path)
     return results / given.stem if given.stem else given
 
 

@@ -534,6 +534,14 @@ def test_doctor_has_one_line_per_item(ganbench, monkeypatch):
             assert line.endswith(item["detail"])
 
 
+@pytest.mark.parametrize("name", ["night", "suites/night.toml", "nightly"])
+def test_results_have_the_name_that_the_suite_file_gives(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "suites").mkdir()
+    (tmp_path / "suites" / "night.toml").write_text('name = "nightly"')
+    assert cli.stored_results.suite_folder(name, Path("results")) == Path("results/nightly")
+
+
 def test_unexpected_error_exits_5_with_one_line(ganbench, monkeypatch):
     def explode(*_):
         raise ZeroDivisionError("[red]what")
