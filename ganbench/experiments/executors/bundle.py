@@ -18,9 +18,17 @@ from typing import Any, Self
 from ganbench.errors import GanbenchError
 from ganbench.experiments.lease import Busy, Lease, latest_number, read_holder
 from ganbench.experiments.trial import Trial
-from ganbench.files import append_json_line, read_json, read_json_lines, write_json
+from ganbench.files import (
+    CorruptFile,
+    append_json_line,
+    read_json,
+    read_json_lines,
+    write_json,
+)
 
 from .base import Job, JobStatus, TrialLimits
+
+REPEAT_RUN = "repeat `ganbench run`"
 
 
 @dataclass(eq=False)
@@ -66,18 +74,25 @@ class Bundle:
 
         The environment of its runner names the local files that the ids of trials depend on.
         """
-        content = read_json(path, remedy="repeat `ganbench run`")
+        content = read_json(path, remedy=REPEAT_RUN)
         if content is None:
             raise FileNotFoundError(f"{path} does not exist on this machine")
-        if use_environment:
-            os.environ.update(content["environment"])
+        try:
+            if use_environment:
+                os.environ.update(content["environment"])
+            return cls.from_content(path, content), content
+        except (KeyError, TypeError, ValueError) as error:
+            reason = f"it is of another version: {type(error).__name__}: {error}"
+            raise CorruptFile.at(path, reason, REPEAT_RUN) from error
+
+    @classmethod
+    def from_content(cls, path: Path, content: dict[str, Any]) -> Self:
         metrics, store = tuple(content["metrics"]), Path(content["store"])
         statuses = [
             JobStatus(Job(Trial.from_json(text), metrics, store, content["protocol"]))
             for text in content["trials"]
         ]
-        limits = TrialLimits(**content["limits"])
-        return cls(path, statuses, limits), content
+        return cls(path, statuses, TrialLimits(**content["limits"]))
 
     def append_outcome(self, status: JobStatus) -> None:
         """Appends an outcome, unless the bundle was deleted: its runner was killed."""

@@ -8,8 +8,9 @@ from executor_runs import make_trained_statuses, once
 
 from ganbench.experiments.executors import local, remote
 from ganbench.experiments.executors.base import TrialLimits
-from ganbench.experiments.executors.bundle import Bundle
+from ganbench.experiments.executors.bundle import Bundle, make_run_folder, sweep_run_folders
 from ganbench.experiments.executors.remote import JobEnd, Remote
+from ganbench.files import write_json
 
 LIMITS = TrialLimits(wall=300, stall=300)
 
@@ -159,3 +160,24 @@ def test_run_without_a_folder_closes_its_connection(executor, statuses):
     with pytest.raises(NotADirectoryError):
         executor.run(statuses, LIMITS, lambda: None)
     assert executor.carrier.is_closed
+
+
+@pytest.mark.parametrize(
+    "content", [{}, {"limits": 3, "trials": [{}], "metrics": [], "store": "s"}]
+)
+def test_bundles_of_another_version_are_deleted(tmp_path, content):
+    folder, lease = make_run_folder(tmp_path)
+    write_json(folder / "1.json", content)
+    lease.release()
+    sweep_run_folders(tmp_path)
+    assert not folder.exists()
+
+
+def test_full_disk_under_the_output_stops_jobs_with_checkpoints(executor, statuses):
+    def fill_disk():
+        executor.carrier.ends = dict.fromkeys(executor.carrier.submitted, JobEnd("stopped"))
+        raise OSError("No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        executor.run(statuses, LIMITS, fill_disk)
+    assert executor.carrier.cancelled == executor.carrier.submitted
