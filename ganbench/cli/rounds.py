@@ -72,8 +72,9 @@ class RunInRounds:
         assert self.prepared
         with self.announcement():
             result = self.prepared.execute(executor, show, deadline)
-            selection, is_whole = self.request.selection, self.is_whole
-            self.request = replace(self.request, selection=replace(selection, from_scratch=False))
+            is_whole, selection = self.is_whole, replace(self.request.selection, from_scratch=False)
+            stale = self.request.stale if is_whole else "reuse"  # nothing follows that trains again
+            self.request = replace(self.request, selection=selection, stale=stale)
             while (record := result.plan.get("adaptive")) and not record["over"]:
                 prepared = self.prepare()
                 if prepared.plan["adaptive"]["taken"] == record["taken"]:

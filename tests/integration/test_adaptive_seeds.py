@@ -191,15 +191,30 @@ def test_failed_trial_holds_up_the_look(ganbench, tmp_path):
 def test_results_of_other_code_are_trained_again(ganbench, suite, whole, tmp_path):
     results = tmp_path / "r"
     shutil.copytree(whole[0], results)
-    for path in results.glob("trials/*/*/result.json"):
-        content = read_json(path)
-        write_json(path, {**content, "provenance": {**content["provenance"], "code": "other"}})
+    give_results_other_code(results)
     command = ("run", suite, "--results", results, *OPTIONS)
     code, _, errors = ganbench(*command)
     assert code == 2
     assert "trained by other code" in errors
     assert ganbench(*command, "--stale", "rerun")[0] == 0
     assert outcomes(results) == outcomes(whole[0])
+
+
+def give_results_other_code(results):
+    for path in results.glob("trials/*/*/result.json"):
+        content = read_json(path)
+        write_json(path, {**content, "provenance": {**content["provenance"], "code": "other"}})
+
+
+def test_selected_run_deletes_no_result_of_other_trials(ganbench, suite, whole, tmp_path):
+    shutil.copytree(whole[0], tmp_path / "r")
+    last = read_json(whole[0] / "tiny" / "plan.json")["trials"][-1]["trial"]
+    shutil.rmtree(Store(tmp_path / "r").trial_folder(last).folder)  # the last round is not done
+    give_results_other_code(tmp_path / "r")
+    before = set(tmp_path.glob("r/trials/*/*/result.json"))
+    options = ("--results", tmp_path / "r", "--stale", "rerun", "--limit", 1, *OPTIONS)
+    assert ganbench("run", suite, *options)[0] == 0
+    assert set(tmp_path.glob("r/trials/*/*/result.json")) >= before
 
 
 def test_budget_below_the_first_round_is_refused(ganbench, suite, tmp_path):
