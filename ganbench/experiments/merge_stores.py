@@ -113,6 +113,8 @@ def naming_archive(source: Path, staging: Path) -> Iterator[None]:
         yield
     except (CorruptFile, NewerSchema) as error:
         text = str(error).replace(f"{staging}{os.sep}", f"{source}: ")
+        if text == str(error):  # a file of our store
+            raise
         raise BadArchive(text.replace(RETRAIN, "export the store again")) from None
 
 

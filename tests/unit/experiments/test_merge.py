@@ -16,7 +16,7 @@ from helpers import held_by_another_process
 from ganbench.experiments import merge_stores, store_archive
 from ganbench.experiments.merge_stores import first_difference, merge_source
 from ganbench.experiments.outcomes import read_plan_status
-from ganbench.experiments.store import Store, TrialFolder, read_plan
+from ganbench.experiments.store import RETRAIN, Store, TrialFolder, read_plan
 from ganbench.files import read_json, temporary_path, write_bytes, write_json
 
 pytestmark = pytest.mark.heavy  # a small run
@@ -435,6 +435,14 @@ def test_damaged_file_of_an_archive_is_named(ganbench, ours, archive, name):
     assert f"{name} is damaged" in err
     assert ".merge" not in err
     assert list(ours.rglob("*")) == []
+
+
+def test_damaged_file_of_our_store_has_its_own_remedy(ganbench, ours, archive):
+    merge_source(archive, ours)
+    path = trial_paths(ours)[0] / "curve.json"
+    path.write_text("{")
+    code, _, err = ganbench("merge", archive, "--results", ours)
+    assert (code, err) == (2, f"{path} is damaged: {RETRAIN}\n")
 
 
 def test_archive_of_a_newer_program_is_refused(ganbench, ours, archive):
