@@ -86,7 +86,7 @@ NumericsSettings = Annotated[
     typer.Option(
         "--numerics",
         metavar="KEY=VALUE",
-        help="Set numerics of all trials: dtype=bfloat16.",
+        help="Set numerics where a grid has none: dtype=bfloat16.",
         callback=lambda settings: [f"numerics.{setting}" for setting in settings or []],
     ),
 ]
