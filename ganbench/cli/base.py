@@ -39,6 +39,7 @@ COMMAND_SECTIONS = {  # of the program's help
 }
 USAGE, FAILED, INTERNAL, INTERRUPTED = 2, 4, 5, 130
 STDOUT_FILE = 1
+FROM_SCRATCH = "--from-scratch"  # of `run`
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -156,9 +157,10 @@ def describe_file_error(error: OSError) -> str:
     place = f"{error.filename}: " if error.filename is not None else ""
     reason = error.strerror or str(error) or type(error).__name__
     if error.errno in DISK_FULL:
+        spent = f" without {FROM_SCRATCH}" if FROM_SCRATCH in sys.argv else ""
         return (
             f"{place}the disk is full. Finished trials are kept: free some space, and run the same "
-            "command again"
+            f"command again{spent}"
         )
     return f"{place}{reason[0].lower()}{reason[1:]}"
 

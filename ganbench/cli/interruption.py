@@ -16,13 +16,15 @@ def this_command(words: Sequence[str] | None = None) -> str:
     return shlex.join(["ganbench", *(sys.argv[1:] if words is None else words)])
 
 
-def command_without_deadline() -> str:
-    """Returns this command without its deadline."""
-    words = sys.argv[1:]
-    for place, word in enumerate(words):
-        if word == "--deadline":
-            return this_command([*words[:place], *words[place + 2 :]])
-    return this_command([word for word in words if not word.startswith("--deadline=")])
+def command_without(*options: str) -> str:
+    """Returns this command without some options, and without the value of --deadline."""
+    words, kept = iter(sys.argv[1:]), []
+    for word in words:
+        if word.partition("=")[0] not in options:
+            kept.append(word)
+        elif word == "--deadline":
+            next(words, None)
+    return this_command(kept)
 
 
 @contextmanager

@@ -12,8 +12,8 @@ from ganbench.devices import usable_cpus
 from ganbench.experiments.plan_names import TRAINED_OUTCOMES
 from ganbench.experiments.suite_files import find_suite_file, hash_suite_file
 
-from .base import INTERRUPTED, app, err, fail, out
-from .interruption import command_without_deadline, this_command
+from .base import FROM_SCRATCH, INTERRUPTED, app, err, fail, out
+from .interruption import command_without
 from .options import (
     DEFAULT_RESULTS,
     Device,
@@ -70,7 +70,7 @@ def run(
     from_scratch: Annotated[
         bool,
         typer.Option(
-            "--from-scratch",
+            FROM_SCRATCH,
             help="First delete the results of the trials of --only or --retry.",
         ),
     ] = False,
@@ -130,7 +130,8 @@ def run(
         prepared = rounds.prepare()
         for line in describe_incompatible_arms(prepared.plan):
             console.print_line(line)
-        for note in [*prepared.notes, *crowding_notes(runs_trials, processes, chosen)]:
+        crowded = crowding_notes(runs_trials, processes, chosen)
+        for note in [*prepared.notes, *from_scratch_notes(from_scratch), *crowded]:
             console.print_line(f"note: {note}")
         result, report, files = run_and_report(rounds, runs_trials, ends, progress, tracking)
     if result.replaced:
@@ -147,7 +148,10 @@ def make_results_folder(results: Path) -> None:
 
 @contextmanager
 def explained_stops(rounds: Any, deadline: str) -> Iterator[None]:
-    """Ends the program with the command that goes on, after a deadline or Ctrl-C."""
+    """Ends the program with the command that goes on, after a deadline or Ctrl-C.
+
+    A prepared run has deleted the results of --from-scratch; the option would delete those of this run.
+    """
     from ganbench.experiments.deadline import DeadlineReached
 
     try:
@@ -155,12 +159,13 @@ def explained_stops(rounds: Any, deadline: str) -> Iterator[None]:
     except DeadlineReached:
         fail(
             f"Stopped for the deadline {deadline}{count_finished(rounds.prepared)}. Finished trials and "
-            f"checkpoints are kept. To resume: {command_without_deadline()}",
+            f"checkpoints are kept. To resume: {command_without('--deadline', FROM_SCRATCH)}",
             INTERRUPTED,
         )
     except KeyboardInterrupt:
+        spent = [FROM_SCRATCH] if rounds.prepared else []
         kept = count_finished(rounds.prepared)
-        fail(f"Stopped{kept}; the same command goes on: {this_command()}", INTERRUPTED)
+        fail(f"Stopped{kept}. To resume: {command_without(*spent)}", INTERRUPTED)
 
 
 def run_and_report(
@@ -217,6 +222,12 @@ def deadline_of(text: str, executor: Any) -> Any:
     if not text:
         return None
     return Deadline(parse_deadline(text), stops_within_trials=not isinstance(executor, Inline))
+
+
+def from_scratch_notes(from_scratch: bool) -> list[str]:
+    """Returns a note that a repeated command would delete the results of this run."""
+    note = f"the old results are deleted: to resume this run, leave out {FROM_SCRATCH}"
+    return [note] if from_scratch else []
 
 
 def crowding_notes(executor: Any, processes: int, device: str) -> list[str]:

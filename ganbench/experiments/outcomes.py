@@ -1,7 +1,7 @@
 """Outcomes of planned trials (done, diverged, failed, ...), read from the store alone."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -57,6 +57,7 @@ class TrialSummary:
 
     outcome: str | None = None
     provenance: dict[str, Any] | None = None
+    has_failed: bool = False  # an attempt at the unfinished trial
 
     @property
     def is_finished(self) -> bool:
@@ -167,7 +168,16 @@ def check_trial_files(plan: dict[str, Any], store: Store) -> dict[str, TrialSumm
 
 def read_trial_summary(plan: dict[str, Any], item: dict[str, Any], store: Store) -> TrialSummary:
     files = read_trial_files(plan, item, store)
-    return TrialSummary(files.outcome, (files.result or {}).get("provenance"))
+    summary = TrialSummary(files.outcome, (files.result or {}).get("provenance"))
+    if summary.is_finished:
+        return summary
+    return replace(summary, has_failed=has_failed_attempt(store.trial_folder(item["trial"])))
+
+
+def has_failed_attempt(folder: TrialFolder) -> bool:
+    """Returns whether any attempt failed; a retry of it may have been interrupted since."""
+    ends = (attempt.read_end() for attempt in folder.attempts())
+    return any(end is not None and end["outcome"] == "failed" for end in ends)
 
 
 def unfinished_state(folder: TrialFolder) -> str:

@@ -129,7 +129,7 @@ def choose_trials(
         select = select_items if selection.from_scratch else select_items_with_references
         items = select(items, selection.words, plan["suite"])
     ids = {item["trial"] for item in items}
-    return {i for i in ids if known[i].outcome == "failed"} if selection.retry else ids
+    return {i for i in ids if known[i].has_failed} if selection.retry else ids
 
 
 def jobs_of_selection(

@@ -235,9 +235,7 @@ def test_signal_writes_checkpoints_and_names_the_command(suite, tmp_path, sent):
     out, err = runner.communicate(timeout=200)
     assert out.count("Press Ctrl-C again") == (sent != signal.SIGHUP)
     assert runner.returncode == 130, err
-    assert re.search(
-        r"^Stopped after [01] of \d+ trials?; the same command goes on: ganbench run", err, re.M
-    )
+    assert re.search(r"^Stopped after [01] of \d+ trials?\. To resume: ganbench run", err, re.M)
     assert list(tmp_path.glob("trials/*/*/checkpoint.pt"))
     assert not live_workers(tmp_path)
 

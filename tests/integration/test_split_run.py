@@ -126,6 +126,16 @@ def test_retry_runs_failed_trials_alone(run_here, tmp_path):
     assert [attempt.read_end()["outcome"] for attempt in failed.attempts()] == ["failed", "done"]
 
 
+def test_retry_goes_on_with_an_interrupted_retry(run_here, tmp_path):
+    assert run_here(tmp_path, "--limit", 2)[0] == 0
+    failed, done = first_trial(tmp_path), finished(tmp_path)
+    failed.new_attempt().record_end("failed", "no memory")
+    failed.new_attempt().record_end("interrupted")
+    failed.new_attempt()  # of a process that was killed
+    assert run_here(tmp_path, "--retry")[0] == 0
+    assert set(finished(tmp_path)) - set(done) == {failed.folder.name}
+
+
 def test_from_scratch_gives_the_same_bits(run_here, tmp_path):
     assert run_here(tmp_path, "--limit", 4)[0] == 0
     name = finished(tmp_path)[-1]

@@ -103,7 +103,7 @@ def test_ctrl_c_answers_at_once(suite, tmp_path):
         assert "Stopped after" not in terminal.text
     finally:
         os.kill(worker, signal.SIGCONT)
-    terminal.read_until(r"Stopped after 1 of 5 trials; the same command goes on:\s+ganbench run")
+    terminal.read_until(r"Stopped after 1 of 5 trials\. To resume:\s+ganbench run")
     assert terminal.process.wait(200) == 130
     assert list(tmp_path.glob("results/trials/*/*/checkpoint.pt"))
     assert read_json(tmp_path / "results/short/plan.json")

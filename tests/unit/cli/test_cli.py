@@ -587,6 +587,14 @@ def test_error_of_a_file_names_it():
     assert describe_file_error(error) == "results/report.html: read-only file system"
 
 
+@pytest.mark.parametrize(
+    ("option", "end"), [("--retry", "command again"), ("--from-scratch", "without --from-scratch")]
+)
+def test_full_disk_repeats_no_deletion(monkeypatch, option, end):
+    monkeypatch.setattr(sys, "argv", ["ganbench", "run", "bench", "--only", "a", option])
+    assert describe_file_error(OSError(errno.ENOSPC, "full")).endswith(end)
+
+
 def test_suite_of_incompatible_cells_exits_2(ganbench, suite_file):
     text = suite_file.read_text().replace('variants = ["gan(width=8)"]', 'variants = ["cyclegan"]')
     assert "cyclegan" in text

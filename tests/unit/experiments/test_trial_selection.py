@@ -136,7 +136,8 @@ def select(plan, items, known, **selection):
 def known(items):
     """The first five trials are done, and the next three failed."""
     outcomes = ["done"] * 5 + ["failed"] * 3 + [None] * len(items)
-    return {item["trial"]: TrialSummary(o) for item, o in zip(items, outcomes, strict=False)}
+    summaries = [TrialSummary(outcome, has_failed=outcome == "failed") for outcome in outcomes]
+    return {item["trial"]: each for item, each in zip(items, summaries, strict=False)}
 
 
 def test_finished_trials_are_not_run(plan, items, known):
