@@ -187,11 +187,11 @@ def write_suite_baseline(suite: str, new: NewBaseline, place: TrainingPlace) -> 
     gate_run, before = GateRun.of(read, name, chosen, seeds_of_baseline(read, name)), new.before
     if before and (before.kind, before.name) != ("suite", read.name):
         fail(f"{new.path} is a baseline of {before.name}, not of the suite {read.name}")
-    side, code = train_in_store(gate_run, place, fresh=False)
-    if code:
-        fail(f"Trainings crashed: {new.path} was not written", code)
     seeds = len(read.seeds_of(name))
-    save_baseline(new.path, make_suite_baseline(gate_run, side, seeds, new.reason, before))
+    with train_in_store(gate_run, place, fresh=False) as (side, code):
+        if code:
+            fail(f"Trainings crashed: {new.path} was not written", code)
+        save_baseline(new.path, make_suite_baseline(gate_run, side, seeds, new.reason, before))
 
 
 def write_image_baseline(sets: ImageSets, new: NewBaseline, terms: ImageTerms) -> None:

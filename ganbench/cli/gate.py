@@ -133,10 +133,10 @@ def suite_verdict(suite: str, reference: Any, exact: bool, block: int, place: Tr
     if reasons := training_refusals(gate_run, reference):
         return refused_verdict(reasons)
     methods = check_methods(cells_of_plan(gate_run.plan), read.metrics)
-    side, _ = train_in_store(gate_run, place, fresh=True)
-    verdict = decide_gate_verdict(
-        reference, side, terms.margins, terms.false_alarms, len(gate_run.seeds), exact
-    )
+    with train_in_store(gate_run, place, fresh=True) as (side, _):
+        verdict = decide_gate_verdict(
+            reference, side, terms.margins, terms.false_alarms, len(gate_run.seeds), exact
+        )
     return replace(verdict, methods=methods, refusals=[*verdict.refusals, *methods.errors])
 
 

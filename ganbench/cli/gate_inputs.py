@@ -1,9 +1,10 @@
 """Inputs of the commands `gate` and `baseline`: options, images and trainings."""
 
+import shlex
 import shutil
 import tempfile
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,7 +32,7 @@ BaselineFile = Annotated[
 ]
 Kept = Annotated[
     Path | None,
-    typer.Option("--results", help="Keep the trainings here. Default: delete them."),
+    typer.Option("--results", help="Keep the trainings here. Default: delete them after success."),
 ]
 Lost = Annotated[int, typer.Option(min=0, help="Number of trainings that ended without images.")]
 Trust = Annotated[
@@ -74,27 +75,62 @@ def refuse_suite_options(place: TrainingPlace, **given: Any) -> None:
     refuse_options("for a suite", {**given, **named, "executor": executor})
 
 
-def train_in_store(gate_run: Any, place: TrainingPlace, fresh: bool) -> tuple[Any, int]:
-    """Trains a gate run in a store of its own; returns its side and the exit code of crashes."""
-    from ganbench.ci.quality.training_runs import train_gate_run
-    from ganbench.experiments.signals import acknowledge_stop
+@contextmanager
+def train_in_store(gate_run: Any, place: TrainingPlace, fresh: bool) -> Iterator[tuple[Any, int]]:
+    """Trains a gate run in a store of its own; yields its side and the exit code of crashes.
 
-    from .progress import RunProgress
+    A temporary store is deleted when its trainings have been used, and after Ctrl-C. It is kept and
+    named after an error, and kept after crashes for their logs.
+    """
+    executor = gate_executor(gate_run, place)
+    store = prepare_store(place.results, fresh)
+    is_temporary = place.results is None
+    try:
+        side, code = train_with_progress(gate_run, store, executor)
+        yield side, code
+    except KeyboardInterrupt:
+        delete_temporary_store(store, is_temporary)
+        raise
+    except BaseException:
+        explain_kept_store(store, is_temporary, fresh)
+        raise
+    delete_temporary_store(store, is_temporary and not code)
 
+
+def gate_executor(gate_run: Any, place: TrainingPlace) -> Any:
+    """Returns the executor; ends the program if it changes numerics."""
     processes = gate_run.suite.count_processes()
     executor = executor_of(place.executor, place.workers, gate_run.device, processes)
     if executor.numerics:
         settings = ", ".join(executor.numerics)
         fail(f"--executor {place.executor} changes numerics: set them in the suite ({settings})")
-    store, code = prepare_store(place.results, fresh), 0
-    try:
-        with RunProgress(err) as progress, acknowledge_stop(progress.print_stopping):
-            side, statuses = train_gate_run(gate_run, store, executor, progress.show)
-        code = print_failures(statuses)
-    finally:
-        if place.results is None and not code:  # keep the logs of crashes
-            shutil.rmtree(store, ignore_errors=True)
-    return side, code
+    return executor
+
+
+def train_with_progress(gate_run: Any, store: Path, executor: Any) -> tuple[Any, int]:
+    from ganbench.ci.quality.training_runs import train_gate_run
+    from ganbench.experiments.signals import acknowledge_stop
+
+    from .progress import RunProgress
+
+    with RunProgress(err) as progress, acknowledge_stop(progress.print_stopping):
+        side, statuses = train_gate_run(gate_run, store, executor, progress.show)
+    return side, print_failures(statuses)
+
+
+def delete_temporary_store(store: Path, is_unused: bool) -> None:
+    if is_unused:
+        shutil.rmtree(store, ignore_errors=True)
+
+
+def explain_kept_store(store: Path, is_temporary: bool, fresh: bool) -> None:
+    """Names the temporary store of a command that failed; deletes one without trainings."""
+    has_trainings = (store / "trials").is_dir()
+    delete_temporary_store(store, is_temporary and not has_trainings)
+    if is_temporary and has_trainings:
+        # a gate refuses a store with trainings, so that none of other code is tested
+        remedy = "" if fresh else f": repeat with --results {shlex.quote(str(store))}"
+        err.print_line(f"The trainings are kept in {store}{remedy}")
 
 
 def evaluate_sets(

@@ -1,7 +1,9 @@
 """The commands `gate` and `baseline` of a suite: exit codes, refusals and files."""
 
+import errno
 import json
 import math
+import tempfile
 
 import pytest
 from gate_runs import SUITE, refuse_measuring, run_gate, run_on_cpu, run_program
@@ -84,6 +86,43 @@ def test_crashed_trainings_cannot_be_decided(gate_folder, monkeypatch):
     )
     assert baseline_result.exit_code == 4
     assert not (gate_folder / "crashed.json").exists()
+
+
+@pytest.fixture
+def temporary_root(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_baseline_that_is_not_written_keeps_its_trainings(gate_folder, monkeypatch, temporary_root):
+    """A repeated command with the named store trains nothing again."""
+    make = "baseline make guarded.toml --baseline kept.json --reason x"
+    with monkeypatch.context() as full:
+        full.setattr(baselines, "write_baseline_file", raise_full_disk)
+        result = run_on_cpu(gate_folder, make)
+    assert isinstance(result.exception, OSError)
+    (store,) = temporary_root.iterdir()
+    assert f"kept in {store}: repeat with --results {store}" in " ".join(result.stderr.split())
+    monkeypatch.setattr(Trainer, "train_step", None)
+    monkeypatch.setattr("ganbench.ci.quality.training_runs.record_traces", lambda *_: ({}, {}))
+    assert run_on_cpu(gate_folder, f"{make} --results {store}").exit_code == 0
+
+
+def raise_full_disk(*_):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(("error", "is_kept"), [(OSError, True), (KeyboardInterrupt, False)])
+def test_stopped_gate_keeps_trainings_after_errors_alone(
+    gate_folder, monkeypatch, temporary_root, error, is_kept
+):
+    def stop(*_):
+        raise error
+
+    monkeypatch.setattr("ganbench.ci.quality.verdict.decide_gate_verdict", stop)
+    result = run_gate(gate_folder)
+    assert ("The trainings are kept in" in result.stderr) is is_kept
+    assert bool(list(temporary_root.iterdir())) is is_kept
 
 
 PROTOCOL = evaluator_for("digits", "cpu").protocol.id
