@@ -138,7 +138,9 @@ def clean(
     wanted = tuple(dict.fromkeys(kinds or clean_store.DEFAULT_KINDS))
     found = clean_store.find_leftovers(results, wanted)
     busy = (
-        clean_store.delete_leftovers(found) if yes else list(filter(clean_store.is_running, found))
+        clean_store.delete_leftovers(results, found)
+        if yes
+        else list(filter(clean_store.is_running, found))
     )
     if as_json:
         return print_json(clean_entry(found, busy, yes))

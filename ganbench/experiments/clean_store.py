@@ -19,7 +19,6 @@ from ganbench.files import delete_path, has_process, list_folder, temporary_path
 from .lease import Busy, read_holder
 from .plan_names import short_id
 from .store import Store, TrialFolder, read_plan
-from .store_archive import plan_paths
 
 TEMPORARY_NAME = re.compile(r"\..+\.(?P<process>\d+)@(?P<machine>.+)")
 MIN_AGE_OF_OTHERS = 24 * 3600.0  # seconds without a change of temporary files of other machines
@@ -102,16 +101,27 @@ def find_old_attempts(store: Store) -> Iterator[Leftover]:
 
 
 def find_unplanned(store: Store) -> Iterator[Leftover]:
-    plans = [read_plan(path.parent) for path in plan_paths(store.root)]
+    plans = plan_folders(store)
     if not plans:
         raise CleanRefused(
             f"{store.root} has no plan, so all of its trials would be deleted: name other kinds, "
             "or delete the folder"
         )
-    planned = {short_id(item["trial"]) for plan in plans if plan for item in plan["trials"]}
+    planned = planned_names(plans)
     for path in store.trial_paths():
         if path.name not in planned and path.is_dir():
             yield Leftover("trials", path, size_of(path), path)
+
+
+def plan_folders(store: Store) -> list[Path]:
+    """Returns all folders with a plan, also renamed ones such as `bench.old`."""
+    return [path.parent for path in sorted(store.root.glob("*/plan.json"))]
+
+
+def planned_names(plans: list[Path]) -> set[str]:
+    """Returns the names of the trial folders of plans; raises CorruptFile for a damaged plan."""
+    contents = filter(None, map(read_plan, plans))
+    return {short_id(item["trial"]) for plan in contents for item in plan["trials"]}
 
 
 def find_caches() -> Iterator[Leftover]:
@@ -150,9 +160,14 @@ def is_running(leftover: Leftover) -> bool:
     return leftover.trial is not None and read_holder(leftover.trial) is not None
 
 
-def delete_leftovers(leftovers: list[Leftover]) -> list[Leftover]:
-    """Deletes leftovers; returns those that were kept because their trial is running."""
-    return [leftover for leftover in leftovers if not delete_leftover(leftover)]
+def delete_leftovers(results: Path, leftovers: list[Leftover]) -> list[Leftover]:
+    """Deletes leftovers; returns those that were kept because their trial is running.
+
+    The plans are read again for unplanned trials, because a run may have begun since they were found.
+    """
+    has_trials = any(leftover.kind == "trials" for leftover in leftovers)
+    planned = planned_names(plan_folders(Store(results))) if has_trials else set()
+    return [each for each in leftovers if each.path.name in planned or not delete_leftover(each)]
 
 
 def delete_leftover(leftover: Leftover) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from helpers import held_by_another_process
 
-from ganbench.experiments.clean_store import MIN_AGE_OF_OTHERS
+from ganbench.experiments.clean_store import MIN_AGE_OF_OTHERS, delete_leftovers, find_leftovers
 from ganbench.experiments.store import Store, TrialFolder
 from ganbench.files import read_json, write_bytes, write_json
 
@@ -73,11 +73,23 @@ def test_unplanned_trials_are_deleted(ganbench, results, unplanned):
     assert files(results).keys() == planned
 
 
-def test_trials_of_any_plan_are_kept(ganbench, results, unplanned):
+def write_plan_of_unplanned(results, folder):
     plan = read_json(results / "small" / "plan.json")
     item = {**plan["trials"][0], "trial": "ab" * 32}
-    write_json(results / "other" / "plan.json", {**plan, "suite": "other", "trials": [item]})
+    write_json(results / folder / "plan.json", {**plan, "suite": "other", "trials": [item]})
+
+
+@pytest.mark.parametrize("folder", ["other", "small.old", "Small", "s" * 65, ".hidden"])
+def test_trials_of_any_plan_are_kept(ganbench, results, unplanned, folder):
+    write_plan_of_unplanned(results, folder)
     assert listed(ganbench) == (set(), False)
+
+
+def test_trial_of_a_run_that_began_meanwhile_is_kept(results, unplanned):
+    found = find_leftovers(results, ("trials",))
+    write_plan_of_unplanned(results, "other")
+    assert delete_leftovers(results, found) == found
+    assert unplanned.folder.exists()
 
 
 def test_checkpoint_of_a_finished_trial_is_deleted(ganbench, folder):
