@@ -45,13 +45,14 @@ def remeasure(
     """Measures a run's trials again and writes the new plan.
 
     Another protocol gets a folder of its own beside the run's folder. Raises SuiteError if the folder
-    has no run with a store, or if the data have changed since the training.
+    has no run with a store or another name, or if the data have changed since the training.
     """
     began = time.monotonic()
     Numerics().apply()
     plan, store = read_plan(folder), Store(folder.parent)
     if plan is None or not (folder.parent / "trials").exists():
         raise SuiteError(f"{folder} has no run with saved generators to measure")
+    refuse_renamed_folder(folder, plan["suite"])
     bind_stored_files(plan.get("sources", {}), folder / SOURCES_FOLDER)
     store.sweep(folder, {item["trial"] for item in plan["trials"]})
     check_trial_files(plan, store)  # raises CorruptFile before anything is measured
@@ -67,6 +68,15 @@ def remeasure(
     copy_stored_files(content.get("sources", {}).values(), folder, target)
     write_plan(target, content)
     return RunResult(target, content, statuses, finished_before, time.monotonic() - began)
+
+
+def refuse_renamed_folder(folder: Path, suite: str) -> None:
+    """Raises SuiteError for a folder of another name, such as a copy of an old plan.
+
+    The new plan would replace the current one of the suite.
+    """
+    if folder.resolve().name != suite:
+        raise SuiteError(f"{folder} has the plan of {suite}: rename the folder to {suite}")
 
 
 def trained_trials(plan: dict[str, Any], store: Store) -> list[Trial]:

@@ -64,6 +64,17 @@ def quality_rows(folder):
     return frame[frame["kind"] == "quality"]
 
 
+def test_renamed_folder_does_not_replace_the_current_plan(run_program, tmp_path):
+    shutil.copytree("results/tiny", "results/tiny.old")
+    before = (tmp_path / "results/tiny/plan.json").read_bytes()
+    code, _, errors = run_program("measure", "results/tiny.old", "--metrics", "kid")
+    assert (code, errors) == (
+        2,
+        "results/tiny.old has the plan of tiny: rename the folder to tiny\n",
+    )
+    assert (tmp_path / "results/tiny/plan.json").read_bytes() == before
+
+
 def test_further_metrics_need_no_training(run_program, tmp_path):
     before, old_rows = result_times(tmp_path), quality_rows("results/tiny")
     code, output, errors = run_program(
