@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from .base import app, fail, out
-from .options import DEFAULT_RESULTS, Json, Results
+from .base import app, out
+from .options import DEFAULT_RESULTS, Json, Results, refuse_special_file
 from .stored_results import read_frame
 from .streams import print_json
 
@@ -18,7 +18,10 @@ def claim(
     ] = "",
     results: Results = DEFAULT_RESULTS,
     to: Annotated[
-        Path | None, typer.Option("--to", help="Write the answers as Markdown too.")
+        Path | None,
+        typer.Option(
+            "--to", callback=refuse_special_file, help="Write the answers as Markdown too."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -35,6 +38,7 @@ def claim(
     from ganbench.claims.claim_file import load_claim, locate_misfits
     from ganbench.claims.format_answers import render_answers
     from ganbench.claims.judge_claim import answers_to_records, count_verdicts, judge_claim
+    from ganbench.files import write_bytes
 
     path = find_claim_file(name)
     declared = load_claim(path)
@@ -42,7 +46,7 @@ def claim(
         answers = judge_claim(declared, read_frame(declared.suite, results))
     text = render_answers(declared, answers)
     if to:
-        write_answers(to, text)
+        write_bytes(to, text.encode())
     if as_json:
         content = {"claim": declared.name, "source": declared.source, "suite": declared.suite}
         records = {"summary": count_verdicts(answers), "answers": answers_to_records(answers)}
@@ -57,14 +61,6 @@ def print_claims(entries: list[dict[str, Any]], as_json: bool) -> None:
         line = f"{entry['spec']}: {entry['about']} Suite: {entry['suite']}."
         out.print_line(line)
     return None
-
-
-def write_answers(path: Path, text: str) -> None:
-    from ganbench.files import write_bytes
-
-    if path.is_dir():
-        fail(f"--to {path} is a folder: name a file in it")
-    write_bytes(path, text.encode())
 
 
 def print_answers(declared: Any, answers: list[Any]) -> None:

@@ -14,7 +14,7 @@ from ganbench.registry import suggest
 
 from .base import FAILED, app, err, fail, out
 from .interruption import KEPT_MEASUREMENTS, explained_ctrl_c, parse_time_option
-from .options import BenchmarkWords, Device, Instructions, Json, refuse_folder
+from .options import BenchmarkWords, Device, Instructions, Json, refuse_special_file
 from .streams import print_json
 
 if TYPE_CHECKING:
@@ -51,11 +51,13 @@ def show(
     machine: Annotated[str, typer.Option(help="Part of a machine class's name.")] = "",
     page: Annotated[
         Path | None,
-        typer.Option(callback=refuse_folder, help="Write an HTML page with one plot per series."),
+        typer.Option(
+            callback=refuse_special_file, help="Write an HTML page with one plot per series."
+        ),
     ] = None,
     export: Annotated[str, typer.Option(help="Export format: bencher or pytest-benchmark.")] = "",
     to: Annotated[
-        Path | None, typer.Option("--out", callback=refuse_folder, help="File of the export.")
+        Path | None, typer.Option("--out", callback=refuse_special_file, help="File of the export.")
     ] = None,
     acknowledge: Annotated[
         str, typer.Option(metavar="BENCHMARK@REVISION", help="Acknowledge a change of level.")

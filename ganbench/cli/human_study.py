@@ -8,7 +8,7 @@ import typer
 from ganbench.counts import count_of
 
 from .base import app, fail, out
-from .options import DEFAULT_RESULTS, Json, Results, SuiteArgument, Trust, refuse_folder
+from .options import DEFAULT_RESULTS, Json, Results, SuiteArgument, Trust, refuse_special_file
 from .select_cells import CELL_KEY_COLUMNS, require_sampler_store, select_rows_by_words
 from .stored_results import format_cell_name, read_frame, suite_folder
 from .streams import print_json
@@ -41,7 +41,9 @@ def make(
     to: Annotated[
         Path | None,
         typer.Option(
-            "--out", callback=refuse_folder, help="File of the page. Default: study/study.html."
+            "--out",
+            callback=refuse_special_file,
+            help="File of the page. Default: study/study.html.",
         ),
     ] = None,
     replace: Annotated[

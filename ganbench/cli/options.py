@@ -32,9 +32,23 @@ SuiteArgument = Annotated[
 
 
 def refuse_folder(path: Path | None) -> Path | None:
-    """Raises BadParameter for a folder in place of an output file; an empty text is one too."""
+    """Raises BadParameter for a folder in place of a file; an empty text is one too.
+
+    This suffices for files that are appended to. See refuse_special_file for files that are replaced.
+    """
     if path is not None and path.is_dir():
         raise typer.BadParameter(f"{path} is a folder: name a file in it")
+    return path
+
+
+def refuse_special_file(path: Path | None) -> Path | None:
+    """Raises BadParameter for a folder, a device or a pipe.
+
+    Files are written under a temporary name and renamed, which would replace a device.
+    """
+    refuse_folder(path)
+    if path is not None and path.exists() and not path.is_file():
+        raise typer.BadParameter(f"{path} is no plain file: name another")
     return path
 
 
@@ -43,9 +57,7 @@ def delete_old_verdict(path: Path | None) -> Path | None:
 
     Another file stays until a verdict replaces it. Raises BadParameter for a folder or a device.
     """
-    refuse_folder(path)
-    if path is not None and path.exists() and not path.is_file():  # /dev/null would be replaced
-        raise typer.BadParameter(f"{path} is no plain file: name another")
+    refuse_special_file(path)
     if path is not None and path.is_file() and is_verdict(path):
         path.unlink()
     return path

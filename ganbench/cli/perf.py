@@ -16,7 +16,15 @@ from ganbench.files import temporary_folder
 
 from .base import app, err, fail, out
 from .interruption import parse_time_option
-from .options import BenchmarkWords, Device, Instructions, Json, VerdictFile, refuse_folder
+from .options import (
+    BenchmarkWords,
+    Device,
+    Instructions,
+    Json,
+    VerdictFile,
+    refuse_folder,
+    refuse_special_file,
+)
 from .streams import print_json
 from .verdict_output import append_text, end_with_files, save_verdict
 
@@ -50,7 +58,7 @@ def perf(
     as_json: Json = False,
     into: Annotated[
         Path | None,
-        typer.Option("--out", callback=refuse_folder, help="JSON file of all measurements."),
+        typer.Option("--out", callback=refuse_special_file, help="JSON file of all measurements."),
     ] = None,
     summary: Annotated[
         Path | None,

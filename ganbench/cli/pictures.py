@@ -10,7 +10,7 @@ import typer
 from ganbench.counts import count_of
 
 from .base import app, fail, out
-from .options import DEFAULT_RESULTS, Json, Results, SuiteArgument, Trust, refuse_folder
+from .options import DEFAULT_RESULTS, Json, Results, SuiteArgument, Trust, refuse_special_file
 from .select_cells import (
     CellArgument,
     Checkpoint,
@@ -26,7 +26,9 @@ Seed = Annotated[
 ]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", callback=refuse_folder, help="PNG file. Default: beside its trial."),
+    typer.Option(
+        "--out", callback=refuse_special_file, help="PNG file. Default: beside its trial."
+    ),
 ]
 
 # Draws a saved generator; returns the PNG and further entries of the answer.

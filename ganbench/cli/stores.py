@@ -10,7 +10,7 @@ import typer
 from ganbench.counts import count_of, format_bytes
 
 from .base import FAILED, app, err, fail, out
-from .options import DEFAULT_RESULTS, Json, Results, refuse_long_names
+from .options import DEFAULT_RESULTS, Json, Results, refuse_long_names, refuse_special_file
 from .streams import StreamConsole, print_json
 from .trials import open_store
 
@@ -23,7 +23,10 @@ def export(
     suites: Annotated[
         list[str], typer.Argument(metavar="SUITE...", help="Suites, or folders of their tables.")
     ],
-    to: Annotated[Path | None, typer.Option("--to", help="Archive. Default: SUITE.tar.gz.")] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", callback=refuse_special_file, help="Archive. Default: SUITE.tar.gz."),
+    ] = None,
     records: Annotated[
         bool,
         typer.Option(
@@ -47,8 +50,6 @@ def export(
         fail("these suites are in several stores: export each store by itself")
     plans = list({plan["suite"]: plan for _, plan in opened}.values())
     target = to or Path(f"{plans[0]['suite']}.tar.gz")
-    if target.is_dir():
-        fail(f"--to {target} is a folder: name a file in it")
     summary = export_suites(opened[0][0], plans, target, records)
     if as_json:
         return print_json({**vars(summary), "path": str(summary.path)})

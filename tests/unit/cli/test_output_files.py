@@ -33,6 +33,8 @@ def run(folder, *words):
         (["bisect", "--good", "main", "--command", "true"], "--state"),
         (["history", "show", "h.jsonl"], "--page"),
         (["samples", "smoke"], "--out"),
+        (["claim"], "--to"),
+        (["export", "smoke"], "--to"),
     ],
 )
 def test_folder_is_no_output_file(tmp_path, words, option, folder):
@@ -74,9 +76,29 @@ def test_full_disk_of_a_history_is_named(monkeypatch):
         append_lines(Path("/dev/full"), [{"schema": 1}])
 
 
-@pytest.mark.parametrize("words", [["gate", "mine"], ["check", "smoke"]])
-def test_verdict_replaces_no_device(tmp_path, words):
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["gate", "mine", "--verdict"],
+        ["check", "smoke", "--verdict"],
+        ["perf", "--base", "main", "--out"],
+        ["history", "show", "h.jsonl", "--page"],
+        ["history", "show", "h.jsonl", "--out"],
+        ["samples", "smoke", "--out"],
+        ["interpolate", "smoke", "--out"],
+        ["neighbours", "smoke", "--out"],
+        ["study", "make", "smoke", "--out"],
+        ["claim", "--to"],
+        ["export", "smoke", "--to"],
+    ],
+)
+def test_output_replaces_no_device(tmp_path, words):
     os.mkfifo(tmp_path / "pipe")
-    result = run(tmp_path, *words, "--verdict", "pipe")
+    result = run(tmp_path, *words, "pipe")
     assert result.exit_code == 2, result.output
     assert "pipe is no plain file" in result.stderr
+
+
+def test_appended_output_may_be_a_device(tmp_path):
+    result = run(tmp_path, "gate", "mine", "--summary", "/dev/null", "--history", "/dev/null")
+    assert "no plain file" not in result.stderr

@@ -508,7 +508,6 @@ def test_checkpoints_are_not_exported(ganbench, theirs, tmp_path):
 
 BAD_CALLS = {
     "unknown suite": (("export", "smal"), "did you mean 'small'"),
-    "folder as target": (("export", "small", "--to", "."), "is a folder: name a file in it"),
     "missing source": (("merge", "gone.tar.gz"), "there is no archive and no folder gone.tar.gz"),
     "empty folder": (("merge", "void"), "void is no store: it has neither trials nor plans"),
     "own store": (("merge", "theirs"), "theirs is this store itself"),
