@@ -68,10 +68,17 @@ def is_verdict(path: Path) -> bool:
 
 
 def parse_folder(text: str | Path) -> Path:
-    """Returns the path of a folder of results; raises BadParameter for an empty text."""
+    """Returns the path of a folder of results.
+
+    Raises BadParameter for an empty text, and for the home of an unknown user.
+    """
     if not str(text):
         raise typer.BadParameter("it is empty: name a folder, such as results or .")
-    return Path(text).expanduser()
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        home = Path(text).parts[0]
+        raise typer.BadParameter(f"{home} is no home of a user: name a folder") from None
 
 
 Results = Annotated[

@@ -222,6 +222,12 @@ def test_missing_folder_of_tables_is_named_as_given(ganbench, tmp_path):
     assert (code, single_line(err)) == (2, f"there is no folder {missing}")
 
 
+def test_home_of_an_unknown_user_exits_2(ganbench):
+    code, _, err = ganbench("status", "bench", "--results", "~nobody-here/x")
+    assert code == 2
+    assert "~nobody-here is no home of a user: name a folder" in err
+
+
 def test_unknown_stale_option_exits_2(ganbench, suite_file):
     code, _, err = ganbench("run", suite_file, "--stale", "keep")
     assert code == 2
