@@ -91,12 +91,28 @@ def count_work(result: Any, verb: str) -> str:
 def executor_of(text: str, workers: int | None, device: str, processes: int = 1) -> Any:
     """Returns the executor that --executor and --workers name, for trials of some processes."""
     from ganbench.experiments.executors import EXECUTORS, executor_label
-    from ganbench.registry import parse_spec
 
-    if workers is not None and "workers" in dict(parse_spec(text).settings):
-        fail(f"--workers and --executor {text!r} set the same: leave out one of them")
+    if workers is not None and text != "auto":
+        refuse_ignored_workers(text, workers)
     count = default_workers(device, processes) if workers is None else workers
     return EXECUTORS.make(executor_label(text, count))
+
+
+def refuse_ignored_workers(text: str, workers: int) -> None:
+    """Ends the program if the executor would have another number of workers than --workers."""
+    from ganbench.experiments.executors import EXECUTORS
+    from ganbench.registry import parse_spec
+
+    settings, given = dict(EXECUTORS.resolve(text).settings), parse_spec(text)
+    if "workers" in dict(given.settings):
+        fail(f"--workers and --executor {text!r} set the same: leave out one of them")
+    if "workers" in settings and workers == 0:
+        fail(f"--executor {text} needs a worker: for none, name --executor inline")
+    if "jobs" in settings:
+        remedy = f"limit its jobs, as in {given.name}(jobs={workers or 1})"
+        fail(f"--workers has no effect on --executor {text}: {remedy}")
+    if "workers" not in settings and workers:
+        fail(f"--executor {text} has no workers: leave out --workers {workers}")
 
 
 def default_workers(device: str, processes: int = 1) -> int:

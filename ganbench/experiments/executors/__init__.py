@@ -27,5 +27,5 @@ def executor_label(text: str, workers: int) -> str:
     given = parse_spec(text)
     if "workers" not in settings or "workers" in dict(given.settings):
         return EXECUTORS.label(text)
-    counted = (*given.settings, ("workers", max(1, workers)))
+    counted = (*given.settings, ("workers", workers))
     return EXECUTORS.label(str(Spec(given.name, counted)))

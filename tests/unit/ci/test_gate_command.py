@@ -210,10 +210,6 @@ USAGE_ERRORS = {
         "baseline make x --real digits --baseline c.json --reason x --margin fid=0.1 --executor inline",
         "--executor is an option for a suite",
     ),
-    "an executor with numerics": (
-        "gate guarded.toml --baseline b.json --executor stacked",
-        "--executor stacked changes numerics: set them in the suite (stacked)",
-    ),
     "no such metric": (
         "baseline make x --real digits --baseline c.json --reason x --margin fidd=1",
         "did you mean 'fid'",
@@ -228,6 +224,14 @@ def test_usage_errors_exit_2_with_message(gate_folder, case):
     assert result.exit_code == 2, result.output
     assert message in result.output
     assert "Traceback" not in result.output
+
+
+def test_executor_of_other_numerics_exits_2_with_message(gate_folder):
+    line = "gate guarded.toml --baseline b.json --executor stacked --device cpu"
+    result = run_program(gate_folder, line)
+    assert result.exit_code == 2, result.output
+    message = "--executor stacked changes numerics: set them in the suite (stacked)"
+    assert message in " ".join(result.output.split())
 
 
 def test_suite_without_gate_gets_an_example(gate_folder, tmp_path):

@@ -242,10 +242,22 @@ def test_missing_code_is_no_matter_of_trust(ganbench, suite_file):
     assert "--trust" not in err
 
 
-def test_workers_have_one_number(ganbench, suite_file):
-    options = ("--workers", "1", "--executor", "local(workers=2)", "--device", "cpu")
+@pytest.mark.parametrize(
+    ("executor", "workers", "message"),
+    [
+        ("local(workers=2)", 1, "--workers and --executor 'local(workers=2)' set the same"),
+        ("local", 0, "--executor local needs a worker: for none, name --executor inline"),
+        ("stacked", 0, "--executor stacked needs a worker"),
+        ("slurm(gpus=1)", 8, "limit its jobs, as in slurm(jobs=8)"),
+        ("ray", 0, "limit its jobs, as in ray(jobs=1)"),
+        ("inline", 4, "--executor inline has no workers: leave out --workers 4"),
+        ("locl", 4, "did you mean 'local'?"),
+    ],
+)
+def test_workers_that_an_executor_ignores_exit_2(ganbench, suite_file, executor, workers, message):
+    options = ("--workers", workers, "--executor", executor, "--device", "cpu")
     code, _, err = ganbench("run", suite_file, *options)
-    assert (code, "--workers and --executor 'local(workers=2)' set the same" in err) == (2, True)
+    assert (code, message in single_line(err)) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ images = 640
         ("auto", 0, "inline"),
         ("auto", 3, "local(workers=3)"),
         ("inline", 3, "inline"),
-        ("local", 0, "local"),
+        ("local", 1, "local"),
         ("local", 4, "local(workers=4)"),
         ("local(workers=2)", 4, "local(workers=2)"),
         ("local( workers = 2 )", 4, "local(workers=2)"),
