@@ -195,6 +195,12 @@ def test_pack_command_prepares_a_run(ganbench, photos, tmp_path, monkeypatch):
         (("photos", "--size", 4), "size must be in [8, 1024], not 4"),
         (("photos", "--channels", 2), "channels must be 1 or 3, not 2"),
         (("folder(pth='photos')",), "has no setting 'pth'; did you mean 'path'?"),
+        (("folder(path='photos')", "--size", 64), "--size is an option of a path: write it in"),
+        (("folder(path='photos')", "--channels", 1), "--channels is an option of a path"),
+        (
+            ("folder(path='photos')", "--skip-unreadable"),
+            "--skip-unreadable is an option of a path",
+        ),
     ],
 )
 def test_pack_refuses_with_a_sentence(ganbench, photos, arguments, message):
