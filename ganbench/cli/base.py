@@ -64,6 +64,8 @@ def own_exit_codes() -> Iterator[None]:
 
 def is_reader_gone() -> bool:
     """Returns whether the reader of standard output, such as `head`, has ended."""
+    if not hasattr(select, "poll"):  # on Windows
+        return True
     streams = select.poll()
     streams.register(STDOUT_FILE, 0)  # for errors alone
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in streams.poll(0))
