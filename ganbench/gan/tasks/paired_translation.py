@@ -48,7 +48,10 @@ class PairedTranslation(OneWayTranslation):
             return f"translation needs two domains, and the data have {len(config.shapes)}"
         if not config.has_targets:
             return "the inputs of these data have no known targets, and pairs are learned: cyclegan and cut need none"
-        return config.network.translation_incompatibility(*config.shapes.values())
+        source, shape = config.shapes.values()
+        if self.conditional and source[1:] != shape[1:]:
+            return f"an input of {source} does not fit beside a target of {shape}: set conditional to false"
+        return config.network.translation_incompatibility(source, shape)
 
     def build(
         self,
@@ -63,16 +66,12 @@ class PairedTranslation(OneWayTranslation):
         self.generators[name] = generator(
             name, BesideInput(translator) if self.conditional else translator
         )
-        self.discriminators[name] = discriminator(
-            name, self.scored_shape(config), network.build_discriminator
-        )
+        _, scored = self.scored_examples(name, config)
+        self.discriminators[name] = discriminator(name, scored, network.build_discriminator)
 
     def scored_examples(self, name: str, config: BuildConfig) -> tuple[int, Shape]:
-        return 1, self.scored_shape(config)
-
-    def scored_shape(self, config: BuildConfig) -> Shape:
         source, (channels, *sides) = config.shapes.values()
-        return (source[0] + channels if self.conditional else channels, *sides)
+        return 1, (source[0] + channels if self.conditional else channels, *sides)
 
     def make_pairs(self, batches: Batches, random: torch.Generator) -> list[AdversarialBatch]:
         name, source, target = self.target, batches[self.origin].images, batches[self.origin].truth

@@ -8,11 +8,14 @@ from helpers import split, training_setup
 from torch import nn
 from trick_cases import incompatibility
 
-from ganbench.gan.build import META_DEVICE
+from ganbench.data.base import Data
+from ganbench.gan.build import META_DEVICE, Incompatible, build_training
 from ganbench.gan.networks import NETWORKS
 from ganbench.gan.networks.pix2pix import DropoutNoise
+from ganbench.gan.recipe import Recipe
 from ganbench.gan.tasks import TASKS
 from ganbench.gan.variants import resolve_variant
+from ganbench.rng import RngStreams
 
 TINY = "pix2pix(width=4, downs=2, strided=1)"
 
@@ -177,6 +180,29 @@ def test_colours_of_two_images_are_not_mixed(trick, remedy):
     assert not incompatibility(alone, "restyled_digits")
     without = {"diffaugment": "diffaugment(colour=false)", "ada": "ada(groups='bg')"}[trick]
     assert not incompatibility(replace(beside, tricks=(without,)), "restyled_digits")
+
+
+class Enlarged(Data):
+    """Data whose targets are larger than their inputs."""
+
+    has_targets = True
+
+
+def test_inputs_of_another_size_than_their_targets_need_no_place_beside_them():
+    data = Enlarged()
+    object.__setattr__(data, "shapes", {"a": (1, 8, 8), "b": (1, 16, 16)})
+    reasons = []
+    for conditional in ("true", "false"):
+        recipe = Recipe(
+            "", "srgan(width=4, blocks=1)", task=f"paired_translation(conditional={conditional})"
+        )
+        try:
+            build_training(recipe, data, RngStreams(0, META_DEVICE))
+            reasons.append("")
+        except Incompatible as error:
+            reasons.append(str(error))
+    assert "set conditional to false" in reasons[0]
+    assert reasons[1] == ""
 
 
 def test_data_without_targets_are_refused(tmp_path):

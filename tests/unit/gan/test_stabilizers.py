@@ -136,7 +136,9 @@ def test_aligned_features_agree_with_the_classifier():
 
 def test_alignment_rejects_other_images_and_unshipped_teachers(monkeypatch, tmp_path):
     monkeypatch.setenv("GANBENCH_DATA", str(tmp_path))
-    with pytest.raises(Incompatible, match="needs images of digits, of shape 1x8x8, and discriminators score 2"):
+    with pytest.raises(
+        Incompatible, match="needs images of digits, of shape 1x8x8, and discriminators score 2"
+    ):
         trainer("gan2d(width=8)", "ring", ("representation_alignment",))
     with pytest.raises(Incompatible, match="of shape 1x32x32"):
         trainer(tricks=("representation_alignment(of='mnist')",))
