@@ -159,10 +159,8 @@ def describe_file_error(error: OSError) -> str:
     place = f"{error.filename}: " if error.filename is not None else ""
     reason = error.strerror or str(error) or type(error).__name__
     if error.errno in DISK_FULL:
-        spent = f" without {FROM_SCRATCH}" if FROM_SCRATCH in sys.argv else ""
         return (
-            f"{place}the disk is full. Finished trials are kept: free some space, and run the same "
-            f"command again{spent}"
+            f"{place}the disk is full. Finished trials are kept: free some space before you go on"
         )
     return f"{place}{reason[0].lower()}{reason[1:]}"
 

@@ -84,17 +84,20 @@ def train_in_store(gate_run: Any, place: TrainingPlace, fresh: bool) -> Iterator
     """
     executor = gate_executor(gate_run, place)
     store = prepare_store(place.results, fresh)
-    is_temporary = place.results is None
+    if place.results is not None:
+        yield train_with_progress(gate_run, store, executor)
+        return
     try:
         side, code = train_with_progress(gate_run, store, executor)
         yield side, code
     except KeyboardInterrupt:
-        delete_temporary_store(store, is_temporary)
+        shutil.rmtree(store, ignore_errors=True)
         raise
     except BaseException:
-        explain_kept_store(store, is_temporary, fresh)
+        keep_trainings(store, fresh)
         raise
-    delete_temporary_store(store, is_temporary and not code)
+    if not code:
+        shutil.rmtree(store, ignore_errors=True)
 
 
 def gate_executor(gate_run: Any, place: TrainingPlace) -> Any:
@@ -118,19 +121,14 @@ def train_with_progress(gate_run: Any, store: Path, executor: Any) -> tuple[Any,
     return side, print_failures(statuses)
 
 
-def delete_temporary_store(store: Path, is_unused: bool) -> None:
-    if is_unused:
+def keep_trainings(store: Path, fresh: bool) -> None:
+    """Names the temporary store of a command that failed; deletes a store without trainings."""
+    if not (store / "trials").is_dir():
         shutil.rmtree(store, ignore_errors=True)
-
-
-def explain_kept_store(store: Path, is_temporary: bool, fresh: bool) -> None:
-    """Names the temporary store of a command that failed; deletes one without trainings."""
-    has_trainings = (store / "trials").is_dir()
-    delete_temporary_store(store, is_temporary and not has_trainings)
-    if is_temporary and has_trainings:
-        # a gate refuses a store with trainings, so that none of other code is tested
-        remedy = "" if fresh else f": repeat with --results {shlex.quote(str(store))}"
-        err.print_line(f"The trainings are kept in {store}{remedy}")
+        return
+    # a gate refuses a store with trainings, so that none of other code is tested
+    remedy = "" if fresh else f": repeat with --results {shlex.quote(str(store))}"
+    err.print_line(f"The trainings are kept in {store}{remedy}")
 
 
 def evaluate_sets(

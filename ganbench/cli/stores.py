@@ -138,11 +138,11 @@ def clean(
             fail(f"no kind of files is called {kind!r}{suggest(kind, clean_store.KINDS)}")
     wanted = tuple(dict.fromkeys(kinds or clean_store.DEFAULT_KINDS))
     found = clean_store.find_leftovers(results, wanted)
-    busy = (
-        clean_store.delete_leftovers(results, found)
-        if yes
-        else list(filter(clean_store.is_running, found))
-    )
+    if yes:
+        found = clean_store.drop_planned(results, found)
+        busy = clean_store.delete_leftovers(found)
+    else:
+        busy = list(filter(clean_store.is_running, found))
     if as_json:
         return print_json(clean_entry(found, busy, yes))
     return print_leftovers([left for left in found if left not in busy], busy, yes)

@@ -160,14 +160,17 @@ def is_running(leftover: Leftover) -> bool:
     return leftover.trial is not None and read_holder(leftover.trial) is not None
 
 
-def delete_leftovers(results: Path, leftovers: list[Leftover]) -> list[Leftover]:
-    """Deletes leftovers; returns those that were kept because their trial is running.
+def drop_planned(results: Path, leftovers: list[Leftover]) -> list[Leftover]:
+    """Returns leftovers without trials that a plan names by now: a run may have begun."""
+    if all(leftover.kind != "trials" for leftover in leftovers):
+        return leftovers
+    planned = planned_names(plan_folders(Store(results)))
+    return [each for each in leftovers if each.path.name not in planned]
 
-    The plans are read again for unplanned trials, because a run may have begun since they were found.
-    """
-    has_trials = any(leftover.kind == "trials" for leftover in leftovers)
-    planned = planned_names(plan_folders(Store(results))) if has_trials else set()
-    return [each for each in leftovers if each.path.name in planned or not delete_leftover(each)]
+
+def delete_leftovers(leftovers: list[Leftover]) -> list[Leftover]:
+    """Deletes leftovers; returns those that were kept because their trial is running."""
+    return [leftover for leftover in leftovers if not delete_leftover(leftover)]
 
 
 def delete_leftover(leftover: Leftover) -> bool:

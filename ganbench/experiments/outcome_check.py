@@ -10,6 +10,7 @@ from ganbench.evaluation.metrics.feature_set import FeatureSet
 from ganbench.evaluation.protocols import PROTOCOLS
 from ganbench.gan.tasks import TASKS
 from ganbench.gan.tasks.base import Task
+from ganbench.gan.tasks.one_way import OneWayTranslation
 
 from .suite import Suite
 from .suite_errors import SuiteError
@@ -63,12 +64,19 @@ def require_sources(tasks: Tasks, device: str, protocol: str) -> None:
 
 
 def count_sources(tasks: Tasks, device: str, protocol: str) -> dict[str, int]:
-    """Returns the held-out examples of each data set with a translator or restorer."""
-    return {
-        data: min(map(len, evaluator_for(data, device, protocol).split.held_out.values()))
-        for data, own in tasks.items()
-        if any(map(has_one_fake_per_source, own))
-    }
+    """Returns the fewest sources that a translator or restorer of each data set has."""
+    counts = {}
+    for data, own in tasks.items():
+        if bound := list(filter(has_one_fake_per_source, own)):
+            held_out = evaluator_for(data, device, protocol).split.held_out
+            sizes = list(map(len, held_out.values()))
+            counts[data] = sizes[0] if all(map(is_one_way, bound)) else min(sizes)
+    return counts
+
+
+def is_one_way(task: str) -> bool:
+    """Returns whether a task translates the first domain alone."""
+    return isinstance(TASKS.make(task), OneWayTranslation)
 
 
 def has_one_fake_per_source(task: str) -> bool:

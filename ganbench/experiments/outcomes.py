@@ -1,7 +1,7 @@
 """Outcomes of planned trials (done, diverged, failed, ...), read from the store alone."""
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -57,7 +57,7 @@ class TrialSummary:
 
     outcome: str | None = None
     provenance: dict[str, Any] | None = None
-    has_failed: bool = False  # an attempt at the unfinished trial
+    has_failed: bool = False  # without a result; a retry may have been interrupted since
 
     @property
     def is_finished(self) -> bool:
@@ -168,16 +168,17 @@ def check_trial_files(plan: dict[str, Any], store: Store) -> dict[str, TrialSumm
 
 def read_trial_summary(plan: dict[str, Any], item: dict[str, Any], store: Store) -> TrialSummary:
     files = read_trial_files(plan, item, store)
-    summary = TrialSummary(files.outcome, (files.result or {}).get("provenance"))
-    if summary.is_finished:
-        return summary
-    return replace(summary, has_failed=has_failed_attempt(store.trial_folder(item["trial"])))
+    result = files.result or {}
+    folder = store.trial_folder(item["trial"])
+    has_failed = files.outcome == "failed" or (not result and failed_before_interruptions(folder))
+    return TrialSummary(files.outcome, result.get("provenance"), has_failed)
 
 
-def has_failed_attempt(folder: TrialFolder) -> bool:
-    """Returns whether any attempt failed; a retry of it may have been interrupted since."""
-    ends = (attempt.read_end() for attempt in folder.attempts())
-    return any(end is not None and end["outcome"] == "failed" for end in ends)
+def failed_before_interruptions(folder: TrialFolder) -> bool:
+    """Returns whether the last attempt failed, apart from retries that were interrupted or killed."""
+    ends = (attempt.read_end() for attempt in reversed(folder.attempts()))
+    outcomes = (end["outcome"] for end in ends if end is not None)
+    return next((o for o in outcomes if o != "interrupted"), "") == "failed"
 
 
 def unfinished_state(folder: TrialFolder) -> str:

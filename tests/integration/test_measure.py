@@ -75,6 +75,15 @@ def test_renamed_folder_does_not_replace_the_current_plan(run_program, tmp_path)
     assert (tmp_path / "results/tiny/plan.json").read_bytes() == before
 
 
+def test_link_with_the_name_of_its_suite_is_measured(run_program, tmp_path):
+    shutil.copytree("results", "elsewhere")
+    (tmp_path / "elsewhere/tiny").rename(tmp_path / "elsewhere/run7")
+    shutil.rmtree("results/tiny")
+    (tmp_path / "results/tiny").symlink_to(tmp_path / "elsewhere/run7")
+    code, _, errors = run_program("measure", "results/tiny", *IN_ONE_PROCESS)
+    assert code == 0, errors
+
+
 def test_further_metrics_need_no_training(run_program, tmp_path):
     before, old_rows = result_times(tmp_path), quality_rows("results/tiny")
     code, output, errors = run_program(

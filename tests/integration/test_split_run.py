@@ -136,6 +136,19 @@ def test_retry_goes_on_with_an_interrupted_retry(run_here, tmp_path):
     assert set(finished(tmp_path)) - set(done) == {failed.folder.name}
 
 
+def test_retry_leaves_out_a_trained_trial_that_had_failed(run_here, tmp_path):
+    assert run_here(tmp_path, "--limit", 2)[0] == 0
+    (path,) = tmp_path.glob(f"trials/*/{finished(tmp_path)[-1]}")
+    trained = TrialFolder(path)
+    trained.new_attempt().record_end("failed", "no memory")
+    trained.new_attempt().record_end("done")
+    for measured in trained.folder.glob("evaluations/*"):
+        measured.unlink()  # as after a new metric
+    before = trained.result_path.stat().st_mtime_ns
+    assert run_here(tmp_path, "--retry", "--from-scratch")[0] == 0
+    assert trained.result_path.stat().st_mtime_ns == before
+
+
 def test_from_scratch_gives_the_same_bits(run_here, tmp_path):
     assert run_here(tmp_path, "--limit", 4)[0] == 0
     name = finished(tmp_path)[-1]

@@ -26,6 +26,7 @@ from .base import (
     TrialLimits,
     split_group,
 )
+from .outage import Outage
 from .watch_clock import WatchClock
 from .worker_process import WorkerProcess, is_ready_message, wait_for_message
 
@@ -96,6 +97,7 @@ class _LocalRun:
         self.last_retry = 0.0  # time of the last retry of those jobs
         self.failed_starts = 0  # in a row
         self.stopping = False
+        self.outage = Outage()  # while jobs are assigned
 
     def running_workers(self) -> list[WorkerProcess]:
         return [worker for worker in self.workers if worker.group]
@@ -125,7 +127,7 @@ class _LocalRun:
             self.busy_elsewhere.clear()
         for worker in self.workers:
             if self.waiting and worker.is_ready and not worker.group:
-                with suppress(OSError):  # a network disk may fail for a while
+                with self.outage.tolerated():
                     worker.assign(self.waiting[0])
                     self.waiting.popleft()
 
@@ -134,9 +136,10 @@ class _LocalRun:
         wait_for_message(self.workers, POLL_SECONDS)
         self.clock.advance()
         for worker in list(self.workers):
-            try:
+            with worker.outage.tolerated():
                 self.poll_worker(worker)
-            except OSError:  # a network disk may fail for a while: the next poll reads it again
+            if worker.outage.began is not None:  # the next poll reads the disk again
+                worker.last_life = self.clock.seconds
                 time.sleep(POLL_SECONDS / len(self.workers))
 
     def poll_worker(self, worker: WorkerProcess) -> None:
@@ -174,18 +177,24 @@ class _LocalRun:
             self.busy_elsewhere.append(status)
 
     def handle_death(self, worker: WorkerProcess) -> None:
-        """Retries the jobs of a dead worker: several in halves, and one until its second death."""
-        why, had_jobs = worker.describe_death(), bool(worker.group)
+        """Retries the jobs of a dead worker: several in halves, and one until its second death.
+
+        Jobs beyond a time limit have failed.
+        """
+        why, had_jobs = worker.overdue or worker.describe_death(), bool(worker.group)
         group = self.finish_ended_jobs(worker)
         self.workers.remove(worker)
         if not had_jobs:
             self.count_failed_start(why, worker.read_last_output())
             return
-        worker.print_output()
+        worker.end()
         output = worker.read_last_output(worker.job_output_start)
         for status in group:
             record_failure(status.job, why, output)
-        if len(group) == 1:
+        if worker.overdue:
+            for status in group:
+                self.finish_job(status, "failed", why)
+        elif len(group) == 1:
             self.count_death(group[0], why)
         elif group:  # possibly for lack of memory, or by the fault of one
             for half in split_group(group):
@@ -242,21 +251,15 @@ class _LocalRun:
             return
         worker.update_progress()
         if seconds > wall:
-            self.fail_slow_jobs(worker, f"timeout: not done after {wall:g} s")
+            self.kill_overdue(worker, f"timeout: not done after {wall:g} s")
         elif now - worker.last_life > self.limits.stall:
             worker.dump_stacks()
-            self.fail_slow_jobs(worker, f"stall: no sign of life for {self.limits.stall:g} s")
+            self.kill_overdue(worker, f"stall: no sign of life for {self.limits.stall:g} s")
 
-    def fail_slow_jobs(self, worker: WorkerProcess, why: str) -> None:
-        output = worker.read_last_output(worker.job_output_start)
+    def kill_overdue(self, worker: WorkerProcess, why: str) -> None:
+        worker.overdue = why
         worker.process.kill()
-        worker.process.join()
-        group = self.finish_ended_jobs(worker)
-        self.workers.remove(worker)
-        worker.end()
-        for status in group:
-            record_failure(status.job, why, output)
-            self.finish_job(status, "failed", why)
+        self.handle_death(worker)
 
     def stop_jobs(self) -> None:
         """Drops jobs that have not started, and requests a checkpoint of running ones."""

@@ -22,6 +22,7 @@ from ganbench.experiments.plan_names import ENDED_OUTCOMES
 from .base import Executor, JobStatus, OnProgress, TrialLimits
 from .bundle import Bundle, make_run_folder, sweep_run_folders
 from .local import WorkersDied, record_failure, split_to_size
+from .outage import Outage
 
 POLL_SECONDS = 0.5
 READ_SECONDS = 2.0  # between two readings of the store
@@ -129,6 +130,7 @@ class RemoteRun:
         self.last_reading = 0.0
         self.submit_after = 0.0
         self.last_submission: float | None = None
+        self.outage = Outage()  # while trials of other runs are looked at
 
     def run(self, on_progress: OnProgress) -> None:
         try:
@@ -176,7 +178,10 @@ class RemoteRun:
         for entry in [entry for entry in self.busy if entry[0] <= now]:
             self.busy.remove(entry)
             status = entry[1]
-            if is_held(status):
+            is_held = True
+            with self.outage.tolerated():
+                is_held = read_holder(status.job.folder.folder) is not None
+            if is_held:
                 self.busy.append((now + BUSY_RETRY_SECONDS, status))
             else:
                 self.waiting.append([status])
@@ -323,14 +328,6 @@ def unfinished(statuses: Iterable[JobStatus]) -> list[JobStatus]:
 def find_begun(statuses: Iterable[JobStatus]) -> list[JobStatus]:
     """Returns the trials that a worker has begun since they were last assigned."""
     return [status for status in statuses if status.last_own_attempt()]
-
-
-def is_held(status: JobStatus) -> bool:
-    """Returns whether another run may hold a trial, also if a network disk does not answer."""
-    try:
-        return read_holder(status.job.folder.folder) is not None
-    except OSError:
-        return True
 
 
 def finish(status: JobStatus, state: str, reason: str) -> None:

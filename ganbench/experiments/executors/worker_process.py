@@ -14,6 +14,7 @@ from typing import Any
 from ganbench.experiments.signals import defer_ctrl_c
 
 from .base import Job, JobGroup
+from .outage import Outage
 from .watch_clock import WatchClock
 from .worker import READY, run_worker
 
@@ -39,6 +40,8 @@ class WorkerProcess:
         self.is_ready = False
         self.group: JobGroup = []
         self.outcomes: list[tuple[str, str]] = []  # of the group, until its events are read
+        self.overdue = ""  # the reason, once it was killed beyond a time limit
+        self.outage = Outage()
         self.printed = self.job_output_start = 0  # positions in the output
         self.last_event = 0.0  # time of the last event of its jobs, by whichever clock
         self.last_life = self.began  # when this runner read it, by its clock

@@ -13,7 +13,8 @@ from torch.nn.functional import pad
 from ganbench.data.modality import CLIPS, modality_of_shape, refuse_other_than_images
 from ganbench.gan.batch_slices import draw_rows
 from ganbench.gan.build_config import BuildConfig
-from ganbench.gan.tasks import TASKS
+
+from .compatibility import scored_shapes
 
 
 def refuse_non_images(trick: str, config: BuildConfig) -> str | None:
@@ -28,9 +29,8 @@ def refuse_colours_of_pairs(trick: str, remedy: str, config: BuildConfig) -> str
 
     In an input beside its target, the mean over channels mixes two images.
     """
-    task = TASKS.make(config.task)
-    scored = (task.scored_examples(name, config)[1] for name in config.shapes)
-    if all(one[0] == own[0] for one, own in zip(scored, config.shapes.values(), strict=True)):
+    pairs = zip(scored_shapes(config), config.shapes.values(), strict=True)
+    if all(scored[0] == own[0] for scored, own in pairs):
         return None
     return f"{trick} changes the colours of one image, and discriminators score pairs of images: {remedy}"
 

@@ -1,6 +1,7 @@
 """Reasons of incompatibility that tricks share: energies, batch norm, conditions."""
 
 from ganbench.gan.build_config import BuildConfig
+from ganbench.gan.networks.discriminator import Shape
 from ganbench.gan.tasks import TASKS
 from ganbench.registry import parse_spec
 
@@ -42,6 +43,12 @@ def refuse_unscored_labels(trick: str, config: BuildConfig) -> str | None:
     if TASKS.load(parse_spec(config.task).name).scores_labels:
         return None
     return f"{trick} needs a discriminator that scores images with labels, as in a conditional task"
+
+
+def scored_shapes(config: BuildConfig) -> list[Shape]:
+    """Returns the shapes that discriminators score, for each domain of the data."""
+    task = TASKS.make(config.task)
+    return [task.scored_examples(name, config)[1] for name in config.shapes]
 
 
 def has_conditions_per_sample(config: BuildConfig) -> bool:

@@ -11,7 +11,8 @@ from ganbench.data.label_classifier import (
 )
 from ganbench.errors import NotDownloaded
 from ganbench.gan.build_config import BuildConfig
-from ganbench.gan.tasks import TASKS
+
+from .compatibility import scored_shapes
 
 
 class FrozenClassifier(nn.Module):
@@ -31,9 +32,7 @@ class FrozenClassifier(nn.Module):
 def refuse_teacher(trick: str, of: str, config: BuildConfig) -> str | None:
     """Returns the reason why the classifier of a data set cannot be the teacher, or None."""
     needed = labelled_dataset(of).shapes[IMAGE]
-    task = TASKS.make(config.task)
-    scored = (task.scored_examples(name, config)[1] for name in config.shapes)
-    other = next((shape for shape in scored if shape != needed), None)
+    other = next((shape for shape in scored_shapes(config) if shape != needed), None)
     if other is not None:
         shapes = ["x".join(map(str, shape)) for shape in (needed, other)]
         return f"{trick} needs images of {of}, of shape {shapes[0]}, and discriminators score {shapes[1]}"

@@ -560,15 +560,18 @@ def test_results_have_the_name_that_the_suite_file_gives(tmp_path, monkeypatch, 
     assert cli.stored_results.suite_folder(name, Path("results")) == Path("results/nightly")
 
 
-def test_unexpected_error_exits_5_with_one_line(ganbench, monkeypatch):
+@pytest.mark.parametrize("trace", ["", "1"])
+def test_unexpected_error_exits_5_with_one_line_or_a_traceback(ganbench, monkeypatch, trace):
+    monkeypatch.setenv("GANBENCH_TRACE", trace)
+
     def explode(*_):
         raise ZeroDivisionError("[red]what")
 
     monkeypatch.setattr(cli.status, "suite_folder", explode)
     code, _, err = ganbench("status", "tiny")
     assert code == 5
-    assert err.startswith("internal error: ZeroDivisionError: [red]what (line ")
-    assert "Traceback" not in err
+    assert err.startswith("internal error: ZeroDivisionError: [red]what (line ") != bool(trace)
+    assert ("Traceback" in err) == bool(trace)
 
 
 @pytest.mark.parametrize(
@@ -603,14 +606,6 @@ def test_full_disk_exits_4_with_the_remedy():
 def test_error_of_a_file_names_it():
     error = OSError(errno.EROFS, "Read-only file system", "results/report.html")
     assert describe_file_error(error) == "results/report.html: read-only file system"
-
-
-@pytest.mark.parametrize(
-    ("option", "end"), [("--retry", "command again"), ("--from-scratch", "without --from-scratch")]
-)
-def test_full_disk_repeats_no_deletion(monkeypatch, option, end):
-    monkeypatch.setattr(sys, "argv", ["ganbench", "run", "bench", "--only", "a", option])
-    assert describe_file_error(OSError(errno.ENOSPC, "full")).endswith(end)
 
 
 def test_suite_of_incompatible_cells_exits_2(ganbench, suite_file):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from helpers import held_by_another_process
 
-from ganbench.experiments.clean_store import MIN_AGE_OF_OTHERS, delete_leftovers, find_leftovers
+from ganbench.experiments.clean_store import MIN_AGE_OF_OTHERS, drop_planned, find_leftovers
 from ganbench.experiments.store import Store, TrialFolder
 from ganbench.files import read_json, write_bytes, write_json
 
@@ -88,8 +88,8 @@ def test_trials_of_any_plan_are_kept(ganbench, results, unplanned, folder):
 def test_trial_of_a_run_that_began_meanwhile_is_kept(results, unplanned):
     found = find_leftovers(results, ("trials",))
     write_plan_of_unplanned(results, "other")
-    assert delete_leftovers(results, found) == found
-    assert unplanned.folder.exists()
+    assert [each.path for each in found] == [unplanned.folder]
+    assert drop_planned(results, found) == []
 
 
 def test_checkpoint_of_a_finished_trial_is_deleted(ganbench, folder):

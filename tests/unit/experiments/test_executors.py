@@ -8,15 +8,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 from executor_runs import attempts, has_trained, wait_until
 
 from ganbench.experiments.deadline import DeadlineNear, DeadlineReached
-from ganbench.experiments.executors import EXECUTORS, executor_label, local
+from ganbench.experiments.executors import EXECUTORS, executor_label, local, outage
 from ganbench.experiments.executors.base import Executor, Job, JobStatus, TrialLimits
 from ganbench.experiments.executors.inline import Inline
 from ganbench.experiments.executors.local import Local, WorkersDied, run_all
@@ -301,6 +303,47 @@ def test_failing_disk_delays_the_runner(statuses, monkeypatch, name):
     assert len(failures) == 2
     assert [status.state for status in statuses] == ["done", "done"]
     assert attempts(statuses) == [1, 1]
+
+
+def test_disk_that_fails_for_long_ends_the_run(statuses, monkeypatch):
+    monkeypatch.setattr(outage, "MAX_OUTAGE_SECONDS", 0.5)
+
+    def fail(_):
+        raise OSError(116, "Stale file handle")
+
+    monkeypatch.setattr(JobStatus, "read_last_event", fail)
+    with pytest.raises(OSError, match="Stale file handle"):
+        Local(1).run(statuses, LIMITS, lambda: None)
+
+
+def test_outage_does_not_count_as_a_stall(monkeypatch):
+    session = local._LocalRun(deque(), 1, LIMITS, waits_if_busy=True)
+    worker = SimpleNamespace(outage=outage.Outage(), last_life=-1.0)
+    session.workers.append(worker)
+
+    def fail(_):
+        raise OSError(116, "Stale file handle")
+
+    monkeypatch.setattr(local, "wait_for_message", lambda *_: None)
+    monkeypatch.setattr(session, "poll_worker", fail)
+    session.poll()
+    assert worker.last_life == session.clock.seconds >= 0
+
+
+def test_timeout_is_named_if_the_disk_fails_meanwhile(suite_file, tmp_path, monkeypatch):
+    statuses = make_statuses(suite_file, tmp_path, images=10_000_000)[1:]
+    working, failures = JobStatus.read_events, []
+
+    def fail_once(status):
+        if not failures:
+            failures.append(status)
+            raise OSError(116, "Stale file handle")
+        return working(status)
+
+    monkeypatch.setattr(JobStatus, "read_events", fail_once)
+    Local(1).run(statuses, TrialLimits(wall=3, stall=300), lambda: None)
+    assert (len(failures), attempts(statuses)) == (1, [1])
+    assert statuses[0].reason == "timeout: not done after 3 s"
 
 
 def test_full_disk_under_the_output_stops_trials_with_checkpoints(suite_file, tmp_path):

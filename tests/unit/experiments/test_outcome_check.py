@@ -1,11 +1,13 @@
 """Outcomes without data, and protocols without sources, are refused before any training."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from ganbench.evaluation.evaluator import evaluator_for
 from ganbench.evaluation.metrics import METRICS
+from ganbench.experiments import outcome_check
 from ganbench.experiments.outcome_check import reason_against
 from ganbench.experiments.plan import plan_trials
 from ganbench.experiments.remeasure import MeasureRequest, requested_plan
@@ -67,6 +69,13 @@ def test_more_fakes_than_sources_are_refused(ganbench, path, data, variant):
         f"protocol {MANY}: translators and restorers have one fake per held-out example:",
         f"{data}: 600 held-out examples, so write fakes=600 or fewer",
     ]
+
+
+@pytest.mark.parametrize(("task", "sources"), [("contrastive", 400), ("cycle", 121)])
+def test_one_way_translators_have_the_sources_of_their_own_domain(monkeypatch, task, sources):
+    split = SimpleNamespace(held_out={"a": range(400), "b": range(121)})
+    monkeypatch.setattr(outcome_check, "evaluator_for", lambda *_: SimpleNamespace(split=split))
+    assert outcome_check.count_sources({"photos": [task]}, "cpu", MANY) == {"photos": sources}
 
 
 def test_measuring_again_refuses_more_fakes_than_sources(path):

@@ -63,7 +63,7 @@ def test_published_layers_have_dropout():
 
 @pytest.mark.parametrize("downs", [1, 2, 3])
 def test_every_decoder_layer_reads_maps_of_the_encoder(downs):
-    """Without its innermost maps, each output still depends on its own input pixel."""
+    """Each output gets maps of its own size; without the innermost maps it still sees its pixel."""
     network = NETWORKS.make(f"pix2pix(width=2, downs={downs}, dropout=0)")
     translator = network.build_translator((1, 16, 16), (2, 16, 16))
     read = []
@@ -75,6 +75,11 @@ def test_every_decoder_layer_reads_maps_of_the_encoder(downs):
     made = translator(torch.randn(3, 1, 16, 16))
     assert made.shape == (3, 2, 16, 16)
     assert given == [read[-1], *(2 * width for width in reversed(read[:-1]))]
+    if downs > 1:
+        translator.decoder[0].register_forward_hook(lambda *call: torch.zeros_like(call[2]))
+        x = torch.randn(1, 1, 16, 16, requires_grad=True)
+        (gradient,) = torch.autograd.grad(translator(x)[0, 0, 5, 9], x)
+        assert gradient[0, 0, 5, 9] != 0
 
 
 def test_dropout_never_ends_and_keeps_the_mean():
