@@ -175,7 +175,7 @@ def read_trial_summary(plan: dict[str, Any], item: dict[str, Any], store: Store)
 
 
 def failed_before_interruptions(folder: TrialFolder) -> bool:
-    """Returns whether the last attempt failed, apart from retries that were interrupted or killed."""
+    """Returns whether the last attempt failed, apart from interrupted and killed retries."""
     ends = (attempt.read_end() for attempt in reversed(folder.attempts()))
     outcomes = (end["outcome"] for end in ends if end is not None)
     return next((o for o in outcomes if o != "interrupted"), "") == "failed"
