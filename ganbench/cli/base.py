@@ -39,7 +39,6 @@ COMMAND_SECTIONS = {  # of the program's help
 }
 USAGE, FAILED, INTERNAL, INTERRUPTED = 2, 4, 5, 130
 STDOUT_FILE = 1
-FROM_SCRATCH = "--from-scratch"  # of `run`
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 

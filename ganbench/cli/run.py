@@ -12,7 +12,7 @@ from ganbench.devices import usable_cpus
 from ganbench.experiments.plan_names import TRAINED_OUTCOMES
 from ganbench.experiments.suite_files import find_suite_file, hash_suite_file
 
-from .base import FROM_SCRATCH, INTERRUPTED, app, err, fail, out
+from .base import INTERRUPTED, app, err, fail, out
 from .interruption import command_without
 from .options import (
     DEFAULT_RESULTS,
@@ -38,6 +38,8 @@ from .trainings import (
     refuse_seeds_twice,
 )
 from .watch import Trackers, open_trackers
+
+FROM_SCRATCH = "--from-scratch"
 
 
 @app.command()

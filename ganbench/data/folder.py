@@ -92,10 +92,7 @@ class Folder(Data):
     @cached_property
     def image_files(self) -> ImageFiles:
         """The opened folder or archive; raises NotDownloaded if it cannot be read."""
-        try:
-            return open_image_files(str(self.root_path), self.skip_unreadable, SKIP_REMEDY)
-        except Unreadable as error:
-            raise NotDownloaded(str(error)) from error
+        return open_own_images(self.root_path, self.skip_unreadable)
 
     @property
     def is_plain_folder(self) -> bool:
@@ -244,3 +241,11 @@ class Folder(Data):
                 f"images or change held_out, to have at least {MIN_TRAIN_IMAGES} for training and "
                 f"{MIN_HELD_OUT_IMAGES} held out"
             )
+
+
+def open_own_images(place: Path, skip: bool) -> ImageFiles:
+    """Opens the images of a user's data set; raises NotDownloaded if they cannot be listed."""
+    try:
+        return open_image_files(str(place), skip, SKIP_REMEDY)
+    except Unreadable as error:
+        raise NotDownloaded(str(error)) from error

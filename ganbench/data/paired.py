@@ -15,15 +15,12 @@ from torch import Tensor
 from ganbench.counts import count_of
 
 from .base import Data, Examples, NotDownloaded, Split
-from .folder import MAX_IMAGE_SIDE_PIXELS, SKIP_REMEDY
+from .folder import MAX_IMAGE_SIDE_PIXELS, SKIP_REMEDY, open_own_images
 from .image_decoding import Unreadable
 from .image_ops import check_image_size, crop_and_resize
 from .image_settings import check_channels
-from .image_sources import open_image_files
 from .read_images import ReadImages, read_squares
-
-TRAIN_FOLDERS, HELD_OUT_FOLDERS = ("train",), ("test", "val")
-MIN_PAIRS_OF_SPLIT = {TRAIN_FOLDERS: 8, HELD_OUT_FOLDERS: 4}
+from .unpaired import MIN_IMAGES_OF_SPLIT
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ class Paired(Data):
         return Path(self.path).expanduser()
 
     def load(self) -> Split:
-        train, held_out = (self.read_pairs(names) for names in MIN_PAIRS_OF_SPLIT)
+        train, held_out = self.read_pairs("train"), self.read_pairs("test", "val")
         notes = (*train.notes, *held_out.notes)
         return Split(self.make_domains(train), self.make_domains(held_out), notes=notes)
 
@@ -68,13 +65,10 @@ class Paired(Data):
         )
         return {"input": Examples(inputs, truth=targets), "target": Examples(targets, truth=inputs)}
 
-    def read_pairs(self, names: tuple[str, ...]) -> ReadImages:
+    def read_pairs(self, *names: str) -> ReadImages:
         """Reads the first folder that exists; raises NotDownloaded if it has too few pairs."""
-        place, least = self.find_folder(names), MIN_PAIRS_OF_SPLIT[names]
-        try:
-            files = open_image_files(str(place), self.skip_unreadable, SKIP_REMEDY)
-        except Unreadable as error:
-            raise NotDownloaded(str(error)) from error
+        place, least = self.find_folder(names), MIN_IMAGES_OF_SPLIT[names[0]]
+        files = open_own_images(place, self.skip_unreadable)
         shape = (2 * self.channels, self.size, self.size)
         read = read_squares(files, shape, self.skip_unreadable, SKIP_REMEDY, crop_pair)
         if len(read.images) < least:

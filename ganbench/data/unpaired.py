@@ -10,11 +10,9 @@ from typing import ClassVar
 from ganbench.counts import count_of
 
 from .base import Data, Examples, NotDownloaded, Split
-from .folder import MAX_IMAGE_SIDE_PIXELS, SKIP_REMEDY
-from .image_decoding import Unreadable
+from .folder import MAX_IMAGE_SIDE_PIXELS, SKIP_REMEDY, open_own_images
 from .image_ops import check_image_size
 from .image_settings import check_channels
-from .image_sources import open_image_files
 from .read_images import ReadImages, read_squares
 
 MIN_IMAGES_OF_SPLIT = {"train": 8, "test": 4}
@@ -77,9 +75,5 @@ class Unpaired(Data):
             raise NotDownloaded(
                 f"there is no folder {folder}: unpaired data need {', '.join(UNPAIRED_FOLDERS)}"
             )
-        place = str(folder if folder.is_dir() else archive)
-        try:
-            files = open_image_files(place, self.skip_unreadable, SKIP_REMEDY)
-        except Unreadable as error:
-            raise NotDownloaded(str(error)) from error
+        files = open_own_images(folder if folder.is_dir() else archive, self.skip_unreadable)
         return read_squares(files, self.shapes["a"], self.skip_unreadable, SKIP_REMEDY)

@@ -194,9 +194,8 @@ def distances_without_groups(fake: FeatureSet, real: FeatureSet) -> Tensor:
 def group_deletions(fake: FeatureSet, real: FeatureSet) -> Iterator[float]:
     for group in draw_jackknife_groups(len(fake), fake.features.device):
         if len(fake) - len(group) <= fake.features.shape[1]:
-            kept = torch.ones_like(fake.features[:, 0], dtype=torch.bool).index_fill(
-                0, group, False
-            )
+            kept = torch.ones_like(fake.features[:, 0], dtype=torch.bool)
+            kept[group] = False
             yield distance_by_singular_values(fake.features[kept], real)
         else:
             part = compute_moments(fake.features[group])
