@@ -20,18 +20,25 @@ from .member_tensors import Tensors
 
 PLAIN_TRICKS = frozenset({
     "drift", "ema", "equilibrium", "feature_matching", "frequency_separation", "gradient_clipping",
-    "historical_averaging", "label_smoothing", "lecam", "minibatch_discrimination", "minibatch_std",
-    "orthogonal_regularization", "pacgan", "past_discriminators", "r1", "r2", "top_k", "ttur",
-    "weight_clipping",
+    "historical_averaging", "label_interpolation", "label_smoothing", "lecam", "logit_centering",
+    "minibatch_discrimination", "minibatch_std", "mismatch", "orthogonal_regularization", "pacgan",
+    "past_discriminators", "r1", "r2", "representation_alignment", "singular_value_clipping",
+    "top_k", "transport_pull", "ttur", "weight_clipping", "width_scaled_rates",
 })  # fmt: skip
 TRICKS_WITH_REPLACED_CALLS = frozenset({  # they draw noise, or make calls that vmap refuses
-    "ada", "consistency", "diffaugment", "dragan", "gradient_penalty", "image_pool",
-    "instance_noise", "label_flipping", "spectral_norm",
+    "ada", "consistency", "diffaugment", "dragan", "gradient_penalty", "horizontal_flipping",
+    "image_pool", "instance_noise", "label_flipping", "spectral_norm",
 })  # fmt: skip
 REFUSED_TRICKS = {
-    "unrolled": "unrolled takes steps and reverts them, which stacked members cannot",
-    "progressive_growing": "progressive_growing changes the layers of networks during training",
+    "adversarial_gradient_normalization": (
+        "adversarial_gradient_normalization reads the scale of a gradient, and members share one backward pass"
+    ),
+    "fd_loss": "fd_loss leaves out small eigenvalues, and each member has another number of them",
+    "matching_penalty": "matching_penalty differentiates scores by itself, which a vmap refuses",
     "path_length": "path_length differentiates images by itself, which a vmap refuses",
+    "post_hoc_ema": "post_hoc_ema counts its snapshots, and only the first member would",
+    "progressive_growing": "progressive_growing changes the layers of networks during training",
+    "unrolled": "unrolled takes steps and reverts them, which stacked members cannot",
 }
 
 REGISTERED = ("_parameters", "_buffers", "_modules")  # where a module has what members stack

@@ -6,7 +6,7 @@ output and target, and `adversarial` the adversarial term. The published weights
 domain is translated into the second.
 
 The paper also halves the discriminator's objective, which Adam does not notice. It enlarges images by
-12 %, crops them at random and mirrors some. This is left out.
+12 % and crops them at random, which is left out. The trick `horizontal_flipping` mirrors as the paper does.
 """
 
 from collections.abc import Mapping

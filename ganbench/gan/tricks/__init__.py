@@ -23,6 +23,7 @@ TRICKS = Registry(
         "gradient_clipping": "gradient_clipping:GradientClipping",
         "gradient_penalty": "gradient_penalty:GradientPenalty",
         "historical_averaging": "historical_averaging:HistoricalAveraging",
+        "horizontal_flipping": "horizontal_flipping:HorizontalFlipping",
         "image_pool": "image_pool:ImagePool",
         "instance_noise": "instance_noise:InstanceNoise",
         "label_flipping": "label_flipping:LabelFlipping",

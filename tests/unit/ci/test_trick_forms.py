@@ -19,6 +19,7 @@ from ganbench.gan.tricks import (
     ada,
     diffaugment,
     fd_loss,
+    horizontal_flipping,
     label_interpolation,
     mismatch,
     orthogonal_regularization,
@@ -92,6 +93,7 @@ def test_trick_agrees_with_its_form(name):
         "frequency_separation(kernel=3)",
         "gradient_penalty(method='finite_difference', share=0.5)",
         "gradient_penalty(one_sided=true, target=0)",
+        "horizontal_flipping(share=0.2)",
         "image_pool(size=16)",
         "lecam(start=1, decay=0.5)",
         "label_interpolation(weight=0.3)",
@@ -320,6 +322,21 @@ FAULTS = {  # trick, planter, part of the sentence
         change(ParameterHistory, "update_mean", lambda usual: lambda self, module: (
             self.count.fill_(0), usual(self, module))),
         "the term of the discriminator",
+    ),
+    "images that stand on their heads": (
+        "horizontal_flipping",
+        change(horizontal_flipping, "flip_chosen", lambda usual: lambda x, chosen: usual(x.mT, chosen).mT),
+        "neither mirrored nor kept",
+    ),
+    "a translation that stays": (
+        "horizontal_flipping",
+        change(horizontal_flipping, "replace", lambda usual: lambda batch, images, truth: usual(batch, images=images)),
+        "not mirrored with its input",
+    ),
+    "half of all examples": (
+        "horizontal_flipping(share=0.3)",
+        of_trick("horizontal_flipping", share=lambda share: 0.5),
+        "the share of mirrored examples",
     ),
     "a pool that gives nothing back": (
         "image_pool",

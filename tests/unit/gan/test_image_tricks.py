@@ -67,7 +67,7 @@ def terms(batch: AdversarialBatch) -> dict[str, float]:
 
 # All image tricks
 
-IMAGE_TRICKS = ("ada", "consistency", "diffaugment", "frequency_separation")
+IMAGE_TRICKS = ("ada", "consistency", "diffaugment", "frequency_separation", "horizontal_flipping")
 INPUT_TRICKS = [("diffaugment", None), ("ada", 1.0), ("ada", 0.5), ("frequency_separation", None)]
 
 

@@ -79,7 +79,7 @@ def train(trainer):
         ["image_pool(size=16)"],
         ["lecam(start=7)", "past_discriminators(every=5)"],
         ["past_discriminators(every=1,keep=2)"],
-        ["top_k(until=0.5)", "spectral_norm"],
+        ["top_k(until=0.5)", "spectral_norm", "horizontal_flipping"],
         ["adversarial_gradient_normalization", "representation_alignment", "transport_pull"],
     ],
     ids=str,

@@ -40,7 +40,18 @@ ACTIVE = {
     "r1": "r1(every=2)",
     "spectral_norm": "spectral_norm(generator=True)",
 }
-IMAGE_TRICKS = ("ada", "consistency", "diffaugment", "frequency_separation")
+DCGAN, CONDITIONAL = {"text": "dcgan(width=4)"}, {"text": "cdcgan(width=4, norm='none')"}
+HOMES = {  # where a trick can act; gan(width=8) is that of the others
+    "ada": DCGAN,
+    "consistency": DCGAN,
+    "diffaugment": DCGAN,
+    "frequency_separation": DCGAN,
+    "horizontal_flipping": DCGAN,
+    "label_interpolation": CONDITIONAL,
+    "logit_centering": {"loss": "relativistic"},
+    "mismatch": CONDITIONAL,
+    "transport_pull": {"latent": 64},  # the size of digits
+}
 
 
 def member_parts(seed, text, data="digits", tricks=(), dtype=torch.float32, **kwargs):
@@ -126,9 +137,8 @@ def test_every_loss_stacks(loss, float64):
     "name", sorted((PLAIN_TRICKS | TRICKS_WITH_REPLACED_CALLS) - {"equilibrium", "ada"})
 )
 def test_every_trick_stacks(name, float64):
-    text = "dcgan(width=4)" if name in IMAGE_TRICKS else "gan(width=8)"
-    args, kwargs = (text, "digits", (ACTIVE.get(name, name),)), {"dtype": torch.float64}
-    training, trainers = stacked(*args, **kwargs), lone(*args, **kwargs)
+    home = {"text": "gan(width=8)", "tricks": (ACTIVE.get(name, name),), **HOMES.get(name, {})}
+    training, trainers = (make(dtype=torch.float64, **home) for make in (stacked, lone))
     assert curve_distance(training, trainers, 8) < 1e-9
     assert weight_distance(training, trainers) < 1e-9
 

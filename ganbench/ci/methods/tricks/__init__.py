@@ -5,6 +5,7 @@ from .augmentation import (
     check_ada,
     check_diffaugment,
     check_frequency_separation,
+    check_horizontal_flipping,
     check_instance_noise,
     check_pacgan,
 )
@@ -66,6 +67,7 @@ TRICK_CHECKS: dict[str, CheckTrick] = {
     "gradient_clipping": check_gradient_clipping,
     "gradient_penalty": check_gradient_penalty,
     "historical_averaging": check_historical_averaging,
+    "horizontal_flipping": check_horizontal_flipping,
     "image_pool": check_image_pool,
     "instance_noise": check_instance_noise,
     "label_flipping": check_label_flipping,

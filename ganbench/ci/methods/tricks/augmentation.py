@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from ganbench.data.base import IMAGE, Batch
 from ganbench.gan.adversarial_batch import AdversarialBatch
 from ganbench.gan.tasks.base import Task
 from ganbench.gan.tricks.ada import ADA
@@ -47,6 +48,21 @@ def check_frequency_separation(cell: CheckedCell, text: str, settings: Settings)
     expected = torch.cat([low, images - low], 1)
     if bands.shape != expected.shape or not torch.allclose(bands, expected, atol=1e-5):
         yield "the bands are not the mean of each neighbourhood and the rest"
+
+
+def check_horizontal_flipping(cell: CheckedCell, text: str, settings: Settings) -> Iterator[str]:
+    """A share of the examples is mirrored, each with its known translation; the rest stays."""
+    count, side = 3000, 3
+    images = draw_normal(count, 1, side, side)
+    given = Batch(images, None, torch.arange(count), images + 1)
+    (flipped,) = make_trick(text).transform_batches({IMAGE: given}).values()
+    mirrored = (flipped.images == images[..., torch.arange(side - 1, -1, -1)]).all((1, 2, 3))
+    kept = (flipped.images == images).all((1, 2, 3))
+    if not bool((mirrored | kept).all()):
+        yield "an example is neither mirrored nor kept"
+    if flipped.truth is None or not torch.equal(flipped.truth, flipped.images + 1):
+        yield "a known translation is not mirrored with its input"
+    yield from compare_mean("the share of mirrored examples", mirrored.double(), settings["share"])
 
 
 def check_pacgan(cell: CheckedCell, text: str, settings: Settings) -> Iterator[str]:
