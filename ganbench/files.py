@@ -29,6 +29,11 @@ class CorruptFile(GanbenchError, RuntimeError):
         return cls(f"{path} is damaged{f' ({why})' if why else ''}: {remedy}")
 
 
+def expand_home(text: str | os.PathLike[str]) -> Path:
+    """Returns a path with `~` as the home of a user; the home of an unknown user stays as it is."""
+    return Path(os.path.expanduser(text))
+
+
 @contextmanager
 def temporary_folder(purpose: str) -> Iterator[Path]:
     """Yields a folder like `ganbench-perf-…`, and deletes what can be deleted of it."""

@@ -18,6 +18,7 @@ from typing import ClassVar
 import torch
 
 from ganbench.counts import count_of
+from ganbench.files import expand_home
 
 from .base import IMAGE, Data, Examples, NotDownloaded, Split
 from .caption_files import CAPTIONS_FILE, TEXT_SUFFIX, ImageCaptions, read_captions
@@ -71,7 +72,7 @@ class CaptionedFolder(Data):
 
     @property
     def root_path(self) -> Path:
-        return Path(self.path).expanduser()
+        return expand_home(self.path)
 
     @cached_property
     def files(self) -> "CaptionedFiles":

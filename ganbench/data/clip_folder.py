@@ -15,6 +15,7 @@ from typing import ClassVar
 import torch
 
 from ganbench.counts import count_of
+from ganbench.files import expand_home
 
 from .base import IMAGE, Data, Examples, NotDownloaded, Split
 from .image_files import ImageFiles
@@ -77,7 +78,7 @@ class ClipFolder(Data):
 
     @property
     def root_path(self) -> Path:
-        return Path(self.path).expanduser()
+        return expand_home(self.path)
 
     @cached_property
     def image_files(self) -> ImageFiles:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ganbench.counts import count_of
-from ganbench.files import CorruptFile
+from ganbench.files import CorruptFile, expand_home
 
 from .base import IMAGE, Data, Examples, NotDownloaded, Split
 from .image_decoding import Unreadable
@@ -87,7 +87,7 @@ class Folder(Data):
 
     @property
     def root_path(self) -> Path:
-        return Path(self.path).expanduser()
+        return expand_home(self.path)
 
     @cached_property
     def image_files(self) -> ImageFiles:

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from ganbench.files import expand_home
+
 from .image_decoding import IMAGE_SUFFIXES, UNSUPPORTED_SUFFIXES, Unreadable
 
 MAX_FILE_BYTES = 2**28
@@ -60,7 +62,7 @@ class FolderFiles(ImageFiles):
     """The images in a folder and below. Links are followed."""
 
     def __init__(self, text: str, skip: bool = False, remedy: str = SKIP_FLAG):
-        self.path = Path(text).expanduser()
+        self.path = expand_home(text)
         super().__init__(text, walk_folder(self.path), skip, remedy)
 
     def read(self, name: str) -> bytes:
@@ -84,7 +86,7 @@ class ZipFiles(ImageFiles):
     """The images in a zip archive."""
 
     def __init__(self, text: str, skip: bool = False, remedy: str = SKIP_FLAG):
-        self.path = Path(text).expanduser()
+        self.path = expand_home(text)
         self.archive, self.lock = open_zip(self.path), threading.Lock()
         self.members = {m.filename: m for m in self.archive.infolist() if is_visible_member(m)}
         refuse_nested_archives(text, list(self.members))

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ganbench.counts import format_bytes
+from ganbench.files import expand_home
 
 from .base import IMAGE, Data, Examples, NotDownloaded, Split
 from .image_ops import resize_by_area
@@ -48,7 +49,7 @@ class MovingMNIST(Data):
 
     @property
     def file_path(self) -> Path:
-        return Path(self.path).expanduser()
+        return expand_home(self.path)
 
     def load(self) -> Split:
         rows = self.open_rows()

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ganbench.files import CorruptFile, hash_json, read_json_or_none, write_json
+from ganbench.files import CorruptFile, expand_home, hash_json, read_json_or_none, write_json
 
 from .image_decoding import Unreadable
 from .image_files import ImageFiles
@@ -72,7 +72,7 @@ def packs_folder() -> Path:
 
 
 def absolute_path(text: str) -> str:
-    return str(Path(text).expanduser().absolute())
+    return str(expand_home(text).absolute())
 
 
 def pack_prefix(source: str, shape: tuple[int, ...]) -> str:

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from ganbench.counts import count_of
+from ganbench.files import expand_home
 
 from .base import Data, Examples, NotDownloaded, Split
 from .folder import MAX_IMAGE_SIDE_PIXELS, SKIP_REMEDY, open_own_images
@@ -50,7 +51,7 @@ class Paired(Data):
 
     @property
     def root_path(self) -> Path:
-        return Path(self.path).expanduser()
+        return expand_home(self.path)
 
     def load(self) -> Split:
         train, held_out = self.read_pairs("train"), self.read_pairs("test", "val")

@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from ganbench.files import expand_home
+
 
 def data_root() -> Path:
     """Returns the folder in GANBENCH_DATA, or `ganbench/data` in the user's cache folder."""
@@ -20,7 +22,7 @@ def cache_root() -> Path:
 
 def folder_from_environment(variable: str, name: str) -> Path:
     if given := os.environ.get(variable):
-        return Path(given).expanduser()
+        return expand_home(given)
     caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(caches) / "ganbench" / name
 

@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from ganbench.files import hash_json, read_json_or_none, write_bytes
+from ganbench.files import expand_home, hash_json, read_json_or_none, write_bytes
 
 from .image_decoding import IMAGE_SUFFIXES, Unreadable
 from .image_files import (
@@ -183,7 +183,7 @@ def read_part(path: Path, offset: int, size: int) -> bytes:
 
 def is_tar_text(text: str) -> bool:
     """Returns whether a text names an archive, several by a pattern, or a folder of archives."""
-    path = Path(text).expanduser()
+    path = expand_home(text)
     if path.is_dir():
         return holds_tars_alone(path)
     return text.lower().endswith(TAR_SUFFIX)
@@ -211,7 +211,7 @@ def find_shards(text: str) -> list[Path]:
 
     Raises Unreadable if one is missing.
     """
-    path = Path(text).expanduser()
+    path = expand_home(text)
     if path.is_dir():
         shards = [place for place in path.iterdir() if place.suffix.lower() == TAR_SUFFIX]
         return sorted(place for place in shards if not is_hidden_file(place.name))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ganbench.counts import count_of
+from ganbench.files import expand_home
 
 from .base import Data, Examples, NotDownloaded, Split
 from .folder import MAX_IMAGE_SIDE_PIXELS, SKIP_REMEDY, open_own_images
@@ -46,7 +47,7 @@ class Unpaired(Data):
 
     @property
     def root_path(self) -> Path:
-        return Path(self.path).expanduser()
+        return expand_home(self.path)
 
     def load(self) -> Split:
         read = {name: self.read_folder(name) for name in UNPAIRED_FOLDERS}

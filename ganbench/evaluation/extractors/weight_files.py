@@ -12,6 +12,7 @@ from typing import Literal, get_args
 
 from ganbench.data.paths import data_root
 from ganbench.errors import NotDownloaded
+from ganbench.files import expand_home
 from ganbench.registry import SpecError, parse_spec
 
 FIDELITY_URL = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0"
@@ -52,7 +53,7 @@ class WeightsFile:
     def candidate_paths(self) -> list[Path]:
         """Returns the user's path alone, or the paths in the data folder and torch.hub's cache."""
         if given := os.environ.get(self.environment_variable):
-            return [Path(given).expanduser()]
+            return [expand_home(given)]
         return [self.download_path(), self.hub_folder() / "checkpoints" / self.file]
 
     def download_path(self) -> Path:
@@ -118,7 +119,7 @@ def torch_hub_folder() -> Path:
     """Returns the folder of torch.hub, by its rules, without importing torch."""
     caches = os.environ.get("XDG_CACHE_HOME", "~/.cache")
     home = os.environ.get("TORCH_HOME", str(Path(caches) / "torch"))
-    return Path(home).expanduser() / "hub"
+    return expand_home(home) / "hub"
 
 
 def inception_file() -> WeightsFile:

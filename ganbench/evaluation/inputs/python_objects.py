@@ -11,7 +11,6 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -28,6 +27,7 @@ from ganbench.data.image_decoding import (
     refuse_what_would_change,
 )
 from ganbench.data.image_files import read_small_file
+from ganbench.files import expand_home
 from ganbench.rng import RngStreams
 
 from .array_files import MemoryRows, RowTable, select_arrays
@@ -158,7 +158,7 @@ class ObjectSource(Source):
             if isinstance(image, bytes):
                 return EncodedItem(name, lambda: image)
             if is_path(image):
-                path = Path(os.fspath(image)).expanduser()
+                path = expand_home(os.fspath(image))
                 return EncodedItem(str(path), partial(read_small_file, path))
             if isinstance(image, Image.Image):
                 return PictureItem(name, open_picture(name, image))

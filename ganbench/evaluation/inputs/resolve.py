@@ -13,6 +13,7 @@ from ganbench.data import DATA
 from ganbench.data.base import Data
 from ganbench.data.image_decoding import IMAGE_SUFFIXES, Unreadable
 from ganbench.evaluation.options import EvaluationOptions
+from ganbench.files import expand_home
 from ganbench.registry import shorten
 
 from .array_files import ARRAY_READERS, read_arrays
@@ -66,7 +67,7 @@ def resolve_source(given: object, how: EvaluationOptions, count: int | None) -> 
 
 def source_of_text(text: str, how: EvaluationOptions, count: int | None) -> ResolvedSource:
     check_name(text)
-    path = Path(text).expanduser()
+    path = expand_home(text)
     if names_dataset(text):
         if path.exists():
             raise Unreadable(
@@ -79,9 +80,9 @@ def source_of_text(text: str, how: EvaluationOptions, count: int | None) -> Reso
     if path.is_file():
         return ResolvedSource(source_of_file(text, path, how, count))
     file, colon, key = text.rpartition(":")
-    if colon and Path(file).expanduser().is_file() and not file.endswith(".py"):
+    if colon and expand_home(file).is_file() and not file.endswith(".py"):
         return ResolvedSource(
-            source_of_arrays(read_arrays(Path(file).expanduser(), key), text, how.value_range)
+            source_of_arrays(read_arrays(expand_home(file), key), text, how.value_range)
         )
     if FUNCTION_PATTERN.fullmatch(text):
         return ResolvedSource(source_of_generator(text, find_function(text), how, count))
@@ -101,9 +102,9 @@ def names_nothing(text: str) -> bool:
     check_name(text)
     file, colon, _ = text.rpartition(":")
     return not (
-        Path(text).expanduser().exists()
+        expand_home(text).exists()
         or names_dataset(text)
-        or (colon and Path(file).expanduser().is_file())
+        or (colon and expand_home(file).is_file())
         or FUNCTION_PATTERN.fullmatch(text)
     )
 
@@ -117,8 +118,8 @@ def check_name(text: str) -> None:
     if not text.strip():
         raise Unreadable("an empty text names no images: pass a folder, a file or a data set")
     try:
-        Path(text).expanduser().exists()
-    except (OSError, ValueError, RuntimeError) as error:
+        expand_home(text).exists()
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise Unreadable(
             f"there is no folder, file or data set {shorten(text)!r}: {reason}"
@@ -171,7 +172,7 @@ def require_count(count: int | None, name: str) -> int:
 
 def suggest_source(text: str) -> str:
     """Returns `; did you mean ...?` with the closest data set or path, or an empty text."""
-    path = Path(text).expanduser()
+    path = expand_home(text)
     beside: Iterable[str] = ()
     if path.parent.is_dir():
         beside = (str(path.parent / p.name) for p in path.parent.iterdir())

@@ -25,6 +25,7 @@ from typing import Any
 
 import ganbench
 from ganbench.data.image_decoding import Unreadable
+from ganbench.files import expand_home
 from ganbench.registry import describe_exception, shorten
 
 MAX_ERROR_CHARACTERS = 300
@@ -209,7 +210,7 @@ def find_function(text: str) -> FoundFunction:
     """
     place, _, name = text.rpartition(":")
     imports: Callable[[], AbstractContextManager[None]] = nullcontext
-    path = Path(place).expanduser()
+    path = expand_home(place)
     if place.endswith(".py"):
         if not path.is_file():
             raise Unreadable(f"{text}: there is no file {place}")

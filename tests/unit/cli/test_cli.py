@@ -228,6 +228,12 @@ def test_home_of_an_unknown_user_exits_2(ganbench):
     assert "~nobody-here is no home of a user: name a folder" in err
 
 
+@pytest.mark.parametrize("sides", [("~nobody-here/x", "digits"), ("digits", "~nobody-here/x")])
+def test_images_of_an_unknown_user_exit_2(ganbench, sides):
+    code, _, err = ganbench("eval", *sides)
+    assert (code, single_line(err)) == (2, "there is no folder, file or data set ~nobody-here/x")
+
+
 def test_unknown_stale_option_exits_2(ganbench, suite_file):
     code, _, err = ganbench("run", suite_file, "--stale", "keep")
     assert code == 2
