@@ -3,7 +3,8 @@
     .venv/bin/python studies/second_runs.py        writes results/published/second_runs/README.md
 
 The rows of a first run are in results/published/SUITE, those of its second run in
-results/published/second_runs/SUITE. Both runs have the same seeds, but another processor rounds in
+results/published/second_runs/SUITE. Where the second run has more seeds, it is the published one, and the first
+is in results/published/first_runs/SUITE. Both runs have the same seeds, but another processor rounds in
 another way, so each training goes its own way after some steps.
 """
 
@@ -24,7 +25,7 @@ from ganbench.report.format_change import format_effect_size
 from ganbench.report.markdown import markdown_table
 
 PUBLISHED = Path(__file__).parents[1] / "results" / "published"
-FOLDER = PUBLISHED / "second_runs"
+FOLDER, FIRST_RUNS = PUBLISHED / "second_runs", PUBLISHED / "first_runs"
 CLAIMS = {"kurach": "kurach", "lucic": "lucic", "r3gan_ablation": "r3gan", "modes": "pacgan"}
 Frames = dict[str, tuple[pd.DataFrame, pd.DataFrame]]  # of both runs, by suite
 
@@ -59,8 +60,17 @@ Each effect with its interval at the level of Holm's test, and its verdict.
 
 
 def read_runs() -> Frames:
-    suites = sorted(folder.name for folder in FOLDER.iterdir() if folder.is_dir())
-    return {s: (ganbench.load(PUBLISHED / s), ganbench.load(FOLDER / s)) for s in suites}
+    """Returns the rows of both runs of each suite that was run twice, the first run first."""
+    replaced, repeated = (
+        {path.parent.name for path in folder.glob("*/results.parquet")}
+        for folder in (FIRST_RUNS, FOLDER)
+    )
+    pairs = {suite: (FIRST_RUNS / suite, PUBLISHED / suite) for suite in replaced}
+    pairs |= {suite: (PUBLISHED / suite, FOLDER / suite) for suite in repeated}
+    return {
+        suite: (ganbench.load(first), ganbench.load(second))
+        for suite, (first, second) in sorted(pairs.items())
+    }
 
 
 def compare_values(runs: Frames) -> pd.DataFrame:
