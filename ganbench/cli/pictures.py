@@ -31,6 +31,9 @@ Out = Annotated[
     ),
 ]
 
+# Beside its trial; the measured grid there, samples.png, is the one that reports publish.
+DRAWN_SAMPLES = "samples-drawn"
+
 # Draws a saved generator; returns the PNG and further entries of the answer.
 Draw = Callable[[Any], tuple[bytes, dict[str, Any]]]
 
@@ -73,8 +76,9 @@ def samples(
 ) -> None:
     """Draw a grid of a cell's samples.
 
-    They are the first of the samples that were measured. With --caption, a generator of captioned data
-    generates new ones of that sentence. Clips are also written as an animation.
+    They are the first of the samples that were measured, if the device of the training is available. With
+    --caption, a generator of captioned data generates new ones of that sentence. Clips are also written
+    as an animation.
     """
     from ganbench.data.modality import CLIPS
     from ganbench.visualization.samples import (
@@ -94,7 +98,7 @@ def samples(
         moving = {"animation": draw_motion(sampler)} if sampler.modality is CLIPS else {}
         return draw_samples(sampler, count), moving
 
-    name = "samples-of-caption" if caption else "samples"
+    name = "samples-of-caption" if caption else DRAWN_SAMPLES
     request = PictureRequest(suite, cell, results, seed, checkpoint, to)
     draw_pictures(request, name, draw, as_json)
 
@@ -201,14 +205,26 @@ def draw_trial(
     from ganbench.files import write_bytes
     from ganbench.visualization.trained_generator import find_saved_generator
 
-    sampler = find_saved_generator(read_trial(store, row.trial), store, request.checkpoint)
+    trial = read_trial(store, row.trial)
+    sampler = find_saved_generator(trial, store, request.checkpoint)
     picture, details = draw(sampler)
     path = request.path_of(sampler.folder.folder, name)
     write_bytes(path, picture)
     if "animation" in details:
         details["animation"] = str(write_animation(path, details["animation"]))
     entry = {"cell": format_cell_name(row._asdict()), "seed": int(row.seed), "trial": row.trial}
-    return {**entry, "picture": str(path), **details}
+    return {**entry, "picture": str(path), **details, **note_of_device(trial, sampler)}
+
+
+def note_of_device(trial: Any, sampler: Any) -> dict[str, str]:
+    """Returns a note if a trial was drawn on another device than its own; else nothing."""
+    drawn = sampler.trial.device
+    if drawn == trial.device:
+        return {}
+    return {
+        "note": f"Drawn on {drawn}, because {trial.device} is not available here: its latents differ "
+        "from those of the measured samples."
+    }
 
 
 def write_animation(picture: Path, content: bytes) -> Path:
@@ -238,5 +254,6 @@ def print_picture_entries(entries: list[dict[str, Any]]) -> None:
         if unknown := entry.get("unknown_words"):
             out.print_line(f"  Words that the training captions lack: {', '.join(unknown)}.")
         out.print_line(f"  {entry['picture']}")
-        if "animation" in entry:
-            out.print_line(f"  {entry['animation']}")
+        for key in ("animation", "note"):
+            if key in entry:
+                out.print_line(f"  {entry[key]}")

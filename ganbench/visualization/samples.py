@@ -21,6 +21,7 @@ from ganbench.image_grid import (
     arrange_grid,
     encode_png,
     film_strips,
+    tile_size,
 )
 from ganbench.local_files import LocalFileError
 from ganbench.rng import RngStreams
@@ -43,7 +44,8 @@ def draw_samples(generator: SavedGenerator, count: int = GRID_COLUMNS**2) -> byt
     if not generator.has_images or fakes.source is not None or fakes.labels is not None:
         evaluator = generator.evaluator
         return draw_sample_picture(fakes, evaluator.reference, evaluator.data.captions)
-    return encode_png(arrange_grid(to_uint8(fakes.images[:count])))
+    images = to_uint8(fakes.images[:count])
+    return encode_png(arrange_grid(images), {"tile": tile_size(images)})
 
 
 def draw_motion(generator: SavedGenerator) -> bytes:

@@ -16,12 +16,14 @@ from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation, Slerp
 
 from ganbench.analysis.rows import load
+from ganbench.cli.pictures import note_of_device, print_picture_entries
 from ganbench.experiments.store import Store
 from ganbench.experiments.trial import read_trial
 from ganbench.files import read_json, write_json
 from ganbench.gan.latent_sampler import LatentSampler
 from ganbench.gan.tasks.unconditional import Unconditional
 from ganbench.image_grid import GRID_COLUMNS
+from ganbench.picture_parts import read_part_names
 from ganbench.report.pictures import copy_pictures
 from ganbench.report.report import SuiteReport
 from ganbench.report.sparkline import SPARKLINE_BARS, curve_lines, draw_sparkline
@@ -235,6 +237,25 @@ def test_picture_defaults_to_trial_folder(ganbench, small_run):
     assert (code, entry["seed"]) == (0, 1)
     assert Path(entry["picture"]).name == "interpolation-linear-best.png"
     assert Path(entry["picture"]).parent.name == entry["trial"]
+
+
+def test_drawn_samples_leave_the_measured_picture(ganbench, small_run, sampler):
+    measured = sampler.folder.samples_path.read_bytes()
+    code, out, _ = ganbench("samples", "small", sampler.trial.id[:16], "--results", small_run,
+                            "--count", 4, "--json")  # fmt: skip
+    (entry,) = json.loads(out)
+    drawn = Path(entry["picture"])
+    assert (code, drawn) == (0, sampler.folder.folder / "samples-drawn.png")
+    assert sampler.folder.samples_path.read_bytes() == measured
+    assert read_part_names(drawn, "tile") == ["9", "9"]
+    assert "note" not in entry
+
+
+def test_picture_of_another_device_has_a_note(sampler, capsys):
+    assert note_of_device(sampler.trial, sampler) == {}
+    note = note_of_device(replace(sampler.trial, device="cuda"), sampler)
+    print_picture_entries([{"cell": "dcgan", "seed": 0, "picture": "x.png", **note}])
+    assert "Drawn on cpu, because cuda is not available here" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
