@@ -7,7 +7,7 @@ import pandas as pd
 
 from ganbench.analysis.rows import ARM_COLUMNS, without_attributes
 from ganbench.experiments.plan_names import TRAINED_OUTCOMES
-from ganbench.experiments.store import Store
+from ganbench.experiments.store import Store, TrialFolder
 from ganbench.files import write_bytes
 from ganbench.report.figures.base import file_name_of
 
@@ -21,31 +21,47 @@ def copy_pictures(frame: pd.DataFrame, folder: Path, store: Store) -> None:
     """Copies the pictures of each kind that exist in the store.
 
     They are of the first finished seed, else of the first that diverged. Samples are copied of all
-    finished seeds if there are several.
+    finished seeds if there are several. Copies of other trainings are deleted.
     """
-    trials = ended_trials(frame)
+    trials = trials_in_turn(frame)
     for row in trials.drop_duplicates(["role", *ARM_COLUMNS]).itertuples():
         for kind in PICTURE_KINDS:
-            source = store.trial_folder(str(row.trial)).folder / f"{kind}.png"
-            copy_file(source, picture_file(folder, row, kind))
+            update_picture(row, f"{kind}.png", picture_file(folder, row, kind), store)
     done = trials[trials["outcome"].eq("done")]
     for row in done[done.duplicated(["role", *ARM_COLUMNS], keep=False)].itertuples():
-        source = store.trial_folder(str(row.trial)).samples_path
-        copy_file(source, picture_file(folder, row, f"seed{row.seed}"))
+        update_picture(row, "samples.png", picture_file(folder, row, f"seed{row.seed}"), store)
 
 
-def ended_trials(frame: pd.DataFrame) -> pd.DataFrame:
-    """Returns one row per finished or diverged trial; the finished ones come first."""
+def trials_in_turn(frame: pd.DataFrame) -> pd.DataFrame:
+    """Returns one row per trial: finished ones, diverged ones, then those without a result."""
     rows = without_attributes(frame)
-    rows = rows[rows["outcome"].isin(TRAINED_OUTCOMES) & rows["trial"].notna()]
-    trials = rows.drop_duplicates(["role", *ARM_COLUMNS, "seed"])
-    return trials.loc[trials["outcome"].ne("done").sort_values(kind="stable").index]
+    trials = rows[rows["trial"].notna()].drop_duplicates(["role", *ARM_COLUMNS, "seed"])
+    turns = trials["outcome"].map({name: turn for turn, name in enumerate(TRAINED_OUTCOMES)})
+    turns = turns.fillna(len(TRAINED_OUTCOMES)).sort_values(kind="stable")
+    return trials.loc[turns.index].assign(has_result=turns < len(TRAINED_OUTCOMES))
+
+
+def update_picture(row: Any, name: str, copy: Path, store: Store) -> None:
+    """Copies a trial's picture, or deletes the copy of another training if the trial has none."""
+    trial = store.trial_folder(str(row.trial))
+    source = trial.folder / name
+    if row.has_result and source.is_file():
+        copy_file(source, copy)
+    elif copy.is_file() and keeps_pictures(trial):
+        copy.unlink()
+
+
+def keeps_pictures(trial: TrialFolder) -> bool:
+    """Returns whether a store has all pictures that a trial has.
+
+    An archive of records alone has finished trials without pictures, and copies beside its tables.
+    """
+    is_finished = trial.result_path.is_file()
+    return bool(trial.picture_paths()) if is_finished else trial.folder.is_dir()
 
 
 def copy_file(source: Path, target: Path) -> None:
-    """Copies a file if it exists, unless the copy equals it already."""
-    if not source.is_file():
-        return
+    """Copies a file, unless the copy equals it already."""
     content = source.read_bytes()
     if not target.is_file() or target.read_bytes() != content:
         write_bytes(target, content)

@@ -18,6 +18,7 @@ import ganbench
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.analysis.rows import save_rows
 from ganbench.experiments.store import Store
+from ganbench.files import write_bytes, write_json
 from ganbench.picture_parts import encode_animation
 from ganbench.report.arm_names import ArmNamer
 from ganbench.report.losses import (
@@ -497,6 +498,49 @@ def test_all_picture_kinds_are_shown(tmp_path):
     for kind, side in sides.items():
         shown = base64.b64decode(album[images[kind]].partition(",")[2])
         assert (np.asarray(Image.open(io.BytesIO(shown))) == np.eye(side)).all()
+
+
+@pytest.fixture
+def pictured(tmp_path):
+    """Rows, the first two trials of one arm, and their store with samples of both."""
+    rows, store = usual_report().frame, Store(tmp_path)
+    trials = rows.loc[rows["tricks"].eq("r1") & rows["loss"].eq("hinge"), "trial"].unique()[:2]
+    for trial in trials:
+        write_json(store.trial_folder(trial).result_path, {})
+        write_bytes(store.trial_folder(trial).samples_path, trial.encode())
+    return rows, trials, store
+
+
+def copied_pictures(rows, store):
+    """Copies pictures of a store, and returns the trials in them by the end of their names."""
+    figures = store.root / "figures"
+    copy_pictures(rows, figures, store)
+    return {path.stem.rpartition("-")[2]: path.read_text() for path in figures.iterdir()}
+
+
+def test_pictures_of_another_seed_are_deleted(pictured):
+    rows, (first, second), store = pictured
+    write_bytes(store.trial_folder(second).folder / "interpolation.png", second.encode())
+    outcomes = rows["outcome"].mask(rows["trial"].eq(first), "failed")
+    before = copied_pictures(rows.assign(outcome=outcomes), store)
+    assert (before["cell_0"], before["interpolation"]) == (second, second)
+    assert copied_pictures(rows, store) == {"cell_0": first, "seed0": first, "seed1": second}
+
+
+def test_pictures_of_earlier_trainings_are_deleted(pictured):
+    rows, trials, store = pictured
+    assert "cell_0" in copied_pictures(rows, store)
+    for trial in trials:
+        store.trial_folder(trial).delete_results()
+    assert "cell_0" not in copied_pictures(rows.assign(outcome=None), store)
+
+
+def test_pictures_of_an_archive_of_records_are_kept(pictured):
+    rows, trials, store = pictured
+    before = copied_pictures(rows, store)
+    for trial in trials:
+        store.trial_folder(trial).samples_path.unlink()
+    assert copied_pictures(rows, store) == before
 
 
 def test_losses_of_store_are_drawn(tmp_path):
