@@ -584,6 +584,22 @@ def test_two_arms_are_compared(open_page, report_page):
     assert section.get_by_label("Arm B").input_value().endswith("/none")
 
 
+def test_arms_of_different_data_sets_are_not_compared(open_page, tmp_path):
+    rows = [each for data in ("ring", "grid") for each in arms({"r1": 0.5}, data=data)]
+    path = tmp_path / "report.html"
+    path.write_text(render_page(SuiteReport.of(frame(*rows)), tmp_path), encoding="utf-8")
+    section = open_page(path).locator("#compare")
+    fid, other = section.locator("tr[data-metric=fid]"), section.get_by_label("Arm B")
+    section.get_by_label("Arm A").select_option("gan/hinge/r1/ring")
+    assert other.input_value() == "gan/hinge/none/ring"
+    assert fid.get_attribute("data-p") is not None
+    other.select_option("gan/hinge/none/grid")
+    assert fid.locator("td").all_inner_texts()[2:] == ["not comparable: other data", "", ""]
+    assert fid.get_attribute("data-p") is None
+    assert "data sets are not comparable" in section.locator(".difference caption").inner_text()
+    assert set(section.locator(".seeds-table td:last-child").all_inner_texts()) == {""}
+
+
 # Layout
 
 

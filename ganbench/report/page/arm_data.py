@@ -24,7 +24,8 @@ Key = tuple[Any, ...]
 def make_arm_data(frame: pd.DataFrame, board: pd.DataFrame) -> dict[str, Any]:
     """Returns the arms, best first, with their values by metric and seed.
 
-    `values` of an arm is a list [metrics, seeds] with None for missing values; the outcome comes first.
+    `values` of an arm is a list [metrics, seeds] with None for missing values; the outcome comes first. Only
+    values of one data set are compared, because its protocol is that of no other.
     """
     plan = frame.attrs["plan"]
     ranked = board[board["role"].eq("trial")]
@@ -42,6 +43,7 @@ def make_arm_data(frame: pd.DataFrame, board: pd.DataFrame) -> dict[str, Any]:
             {
                 "n": int(number),
                 **names[int(number)],
+                "data": row["data"],
                 "tricks": row["tricks"],
                 "background": backgrounds[background_key(row)],
                 "network": networks[network_of(background_key(row))],

@@ -45,25 +45,37 @@ function markHeads(row, scope) {
   return row;
 }
 
+const areComparable = (one, other) => one.data === other.data; // other data have another protocol
+
 function testOf(one, other) {
   if (one.network !== other.network) return "by Welch's test, as the arms are of different networks";
   return arms.paired ? "paired by seed" : "by Welch's test, as the suite declares no pairs";
 }
 
+function describeDifference(one, other) {
+  if (!areComparable(one, other)) return `A is of ${one.data} and B of ${other.data}: values of different data sets are not comparable.`;
+  return `Difference of A to B with its 95\u00a0% interval, ${testOf(one, other)}. One comparison, not corrected for others. ` +
+    "Changes of logit metrics are factors of the odds.";
+}
+
+function compareCells(metric, place, one, other) { // the last three cells of a metric's row, and the numbers of its data attributes
+  if (!areComparable(one, other)) return { texts: ["not comparable: other data", "", ""], tone: "", numbers: {} };
+  const change = compareMetric(metric, place, one, other), verdict = verdictOf(change, metric.lower), { mean, low, high, p } = change;
+  const texts = [describeChange(change, metric), verdict, Number.isNaN(p) ? "" : minus(p.toPrecision(2))];
+  return { texts, tone: { better: "helps", worse: "harms" }[verdict] ?? "", numbers: { mean, low, high, p } };
+}
+
 function differenceTable(one, other) {
   const table = html("table", { className: "plain difference" }), sides = [one, other];
-  table.append(html("caption", {}, html("span", { className: "said" },
-    `A: ${one.title}. B: ${other.title}. Difference of A to B with its 95\u00a0% interval, ${testOf(one, other)}. ` +
-    "One comparison, not corrected for others. Changes of logit metrics are factors of the odds.")));
+  table.append(html("caption", {}, html("span", { className: "said" }, `A: ${one.title}. B: ${other.title}. ${describeDifference(one, other)}`)));
   const head = html("thead", {}, markHeads(cells("th", ["metric", "A", "B", "A against B", "A is", "p"], ["", "number", "number", "number", "", "number"]), "col"));
   const body = html("tbody");
   arms.metrics.forEach((metric, place) => {
     if (!known([...one.values[place], ...other.values[place]]).length) return;
-    const change = compareMetric(metric, place, one, other), verdict = verdictOf(change, metric.lower);
     const means = sides.map((arm) => meanOnScale(known(arm.values[place]), metric.transform));
-    const row = cells("td", [metric.title, ...means, describeChange(change, metric), verdict, Number.isNaN(change.p) ? "" : minus(change.p.toPrecision(2))],
-      ["", "number", "number", "number", `verdict ${{ better: "helps", worse: "harms" }[verdict] ?? ""}`, "number"]);
-    Object.assign(row.dataset, { metric: metric.name, mean: change.mean, low: change.low, high: change.high, p: change.p });
+    const { texts, tone, numbers } = compareCells(metric, place, one, other);
+    const row = cells("td", [metric.title, ...means, ...texts], ["", "number", "number", "number", `verdict ${tone}`, "number"]);
+    Object.assign(row.dataset, { metric: metric.name, ...numbers });
     body.append(markHeads(row, "row"));
   });
   table.append(head, body);
@@ -83,7 +95,7 @@ function seedTable(one, other) {
   table.append(html("thead", {}, markHeads(cells("th", ["seed", "A", "B", "A against B"], ["", "number", "number", "number"]), "col")));
   table.append(html("tbody", {}, ...arms.seeds.map((seed, n) => {
     const [a, b] = [one.values[0][n], other.values[0][n]], to = toScale[metric.transform];
-    const change = a === null || b === null ? "" : formatChange(to(a) - to(b), metric.transform);
+    const change = a === null || b === null || !areComparable(one, other) ? "" : formatChange(to(a) - to(b), metric.transform);
     return markHeads(cells("td", [String(seed), a === null ? "–" : digits(a), b === null ? "–" : digits(b), change], ["", "number", "number", "number"]), "row");
   })));
   return table;
@@ -99,7 +111,7 @@ function curveOf(arm) { // the mean and range over seeds from the arm's card
 }
 
 function curvePanel(one, other) {
-  const curves = [one, other].map(curveOf);
+  const curves = areComparable(one, other) ? [one, other].map(curveOf) : [];
   if (!curves[0] || !curves[1]) return null;
   const lines = curves.map(({ line }, n) => ({ ...line, name: "AB"[n], color: 2 - n }));
   const { x, y, floor } = curves[0].chart;
@@ -129,7 +141,7 @@ function setUpCompare(section) {
   }));
   const bestOther = (arm, isNear) => arms.arms.find((other) => other !== arm && isNear(other));
   const baseline = (arm) => bestOther(arm, (other) => other.background === arm.background && other.tricks === "none");
-  const partner = (arm) => baseline(arm) ?? bestOther(arm, (other) => other.group === arm.group) ?? bestOther(arm, () => true);
+  const partner = (arm) => baseline(arm) ?? bestOther(arm, (other) => other.group === arm.group) ?? bestOther(arm, (other) => areComparable(arm, other)) ?? bestOther(arm, () => true);
   const start = [arms.arms.find(baseline) ?? arms.arms[0]];
   start.push(partner(start[0]));
 
