@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from ganbench.analysis.rows import name_processors
+from ganbench.experiments.suite_files import known_suites
 from ganbench.report.analyses import ANALYSES, format_columns
 from ganbench.report.arm_names import ArmNamer
 from ganbench.report.markdown import format_failure_counts
@@ -100,7 +101,8 @@ def rerun_command(plan: dict[str, Any]) -> str:
     """Returns the command that repeats the run, and its further measurements."""
     measured = plan.get("measured")
     suite = measured["suite"] if measured else plan["suite"]
-    run = shlex.join(["ganbench", "run", suite, *options_of_every_machine(plan)])
+    known = suite if suite in known_suites() else f"{suite}.toml"  # a file of the user's own
+    run = shlex.join(["ganbench", "run", known, *options_of_every_machine(plan)])
     return f"{run} && {measure_command(measured)}" if measured else run
 
 

@@ -249,30 +249,34 @@ def test_flags_have_steps(usual_page):
 
 
 def make_plan(**entries):
-    plan = {"suite": "digits", "seeds": [0, 1], "device": "cpu", "profile": "cpu"}
+    plan = {"suite": "bench", "seeds": [0, 1], "device": "cpu", "profile": "cpu"}
     return {**plan, **entries}
 
 
 @pytest.mark.parametrize(
     ("entries", "command"),
     [
-        ({}, "ganbench run digits --device cpu --profile cpu --seeds 2"),
-        ({"seeds": [3, 4]}, "ganbench run digits --device cpu --profile cpu"),
+        ({}, "ganbench run bench --device cpu --profile cpu --seeds 2"),
+        (
+            {"suite": "my sweep"},
+            "ganbench run 'my sweep.toml' --device cpu --profile cpu --seeds 2",
+        ),
+        ({"seeds": [3, 4]}, "ganbench run bench --device cpu --profile cpu"),
         (
             {"options": ["-o", "numerics.stacked=true", "--seeds", "2", "--workers", "4"]},
-            "ganbench run digits -o numerics.stacked=true --seeds 2 --device cpu --profile cpu",
+            "ganbench run bench -o numerics.stacked=true --seeds 2 --device cpu --profile cpu",
         ),
         (
             {
-                "suite": "digits-torch-fidelity",
+                "suite": "bench-torch-fidelity",
                 "measured": {
-                    "suite": "digits",
+                    "suite": "bench",
                     "metrics": ["kid", "is"],
                     "protocol": "torch-fidelity",
                 },
             },
-            "ganbench run digits --device cpu --profile cpu --seeds 2"
-            " && ganbench measure digits --protocol torch-fidelity --metrics kid,is",
+            "ganbench run bench --device cpu --profile cpu --seeds 2"
+            " && ganbench measure bench --protocol torch-fidelity --metrics kid,is",
         ),
     ],
 )
@@ -282,7 +286,7 @@ def test_command_repeats_the_run(entries, command):
 
 def test_page_has_command_and_protocol(usual_page):
     text = section(usual_page, "made")
-    assert "ganbench run s --device cpu --profile cpu --seeds 4" in text
+    assert "ganbench run s.toml --device cpu --profile cpu --seeds 4" in text
     assert "identity, 9 fakes [p]" in text
 
 
