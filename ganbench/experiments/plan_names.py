@@ -24,6 +24,18 @@ def arm_of_item(item: Mapping[str, Any]) -> Arm:
     return tuple(item[field] for field in ARM_FIELDS)
 
 
+def protocols_of_run(plan: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns the protocols of a plan's run, whose extractors measured the learning curves.
+
+    They are unknown, and empty, for a plan that was measured again before they were recorded.
+    """
+    is_measured_again = bool(plan.get("measured", {}).get("protocol"))
+    own: Mapping[str, Any] = plan.get(
+        "run_protocols", {} if is_measured_again else plan["protocols"]
+    )
+    return own
+
+
 def join_names(names: Iterable[str]) -> str:
     """Joins the names of a cell's parts, without empty ones: `digits / dcgan / hinge / r1`."""
     return " / ".join(filter(None, names))

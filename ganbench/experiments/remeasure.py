@@ -19,6 +19,7 @@ from .keep_sources import copy_stored_files
 from .outcome_check import require_sources
 from .outcomes import check_trial_files
 from .plan import metric_facts, tasks_by_data
+from .plan_names import protocols_of_run
 from .prepared_run import (
     ProgressDisplay,
     RunResult,
@@ -131,16 +132,20 @@ def plan_under_protocol(plan: dict[str, Any], trials: list[Trial], protocol: str
 def with_measurement(
     requested: dict[str, Any], plan: dict[str, Any], request: MeasureRequest
 ) -> dict[str, Any]:
-    """Returns a plan that names its measurements, for the command that repeats them."""
+    """Returns a plan that names its measurements, for the command that repeats them.
+
+    It keeps the protocols of the run, which are those of its learning curves.
+    """
     if request == MeasureRequest():
         return requested
     before = plan.get("measured", {"suite": plan["suite"], "metrics": [], "protocol": ""})
     return requested | {
+        "run_protocols": protocols_of_run(plan),
         "measured": {
             "suite": before["suite"],
             "metrics": list(dict.fromkeys([*before["metrics"], *request.metrics])),
             "protocol": request.protocol or before["protocol"],
-        }
+        },
     }
 
 

@@ -117,6 +117,8 @@ def test_another_protocol_has_its_own_tables(run_program, tmp_path):
     )
     assert values.dropna().sub(other_values.dropna()).abs().div(values.dropna()).max() < 1e-4
     assert result_times(tmp_path) == before
+    own, other = (f.attrs["plan"] for f in (rows, other_rows))
+    assert other["run_protocols"] == own["protocols"] != other["protocols"]
 
 
 OWN_METRIC = """\

@@ -84,7 +84,7 @@ def make_arm_cards(
     cells = trained_cells(report.frame, learning_curves)
     ranked, logged = arms_in_turn(report.board), losses_by_trial(report)
     namer = ArmNamer.of(report.board)
-    floors = floors_by_data(report.board, learning_curves.metric)
+    floors = floors_by_data(report.board, learning_curves)
     rows = {int(number): ranked.loc[number].to_dict() for number in ranked.index}
     by_card = {number: cells.trials.get(arm_key(rows[number]), []) for number in sorted(rows)}
     pictures = collect_pictures(report, by_card, figures)

@@ -81,7 +81,7 @@ def curve_panels(
     if learning_curves.points.empty:
         return None
     points = namer.add_line_names(learning_curves.points)
-    floors = floors_by_data(board, learning_curves.metric)
+    floors = floors_by_data(board, learning_curves)
     groups: dict[str, list[ChartPanel]] = {}
     axes = [name for name in CURVE_AXES if points[name].notna().all()]
     for data, part in points.groupby("data", sort=False):
@@ -95,12 +95,12 @@ def curve_panels(
     return ChartPanels(occurring_lines(points["line"], colours), groups, axes)
 
 
-def floors_by_data(board: pd.DataFrame, metric: str) -> dict[str, float | None]:
-    """Returns the floor of each data set: the score of held-out data."""
-    if metric not in board:
+def floors_by_data(board: pd.DataFrame, curves: LearningCurves) -> dict[str, float | None]:
+    """Returns the scores of held-out data that were measured as the curves were, by data set."""
+    if curves.metric not in board:
         return {}
-    floors = board[board["role"].eq("floor")]
-    return dict(zip(floors["data"].map(str), rounded_numbers(floors[metric]), strict=True))
+    floors = board[board["role"].eq("floor") & board["data"].isin(curves.floors)]
+    return dict(zip(floors["data"].map(str), rounded_numbers(floors[curves.metric]), strict=True))
 
 
 def make_curve_panel(
