@@ -230,24 +230,27 @@ def with_group(effect: Effect, group: dict[str, Any]) -> Effect:
     return replace(effect, **group)
 
 
-def outcome_rows(frame: pd.DataFrame) -> pd.DataFrame:
-    """Returns the rows of the declared outcome: trials at the last checkpoint.
-
-    Counts on data sets with other numbers of modes are shares of these numbers.
-    """
+def measured_outcomes(frame: pd.DataFrame) -> pd.DataFrame:
+    """Returns the rows of the declared outcome in its own unit: trials at the last checkpoint."""
     outcome = refuse_mixed_protocols(frame).attrs["plan"]["analysis"]["outcome"]
     rows = without_attributes(frame)
     chosen = (rows["role"] == "trial") & (rows["checkpoint"] == "last")
-    values = rows[chosen & (rows["metric"] == outcome)]
-    largest = largest_counts(frame)
+    return rows[chosen & (rows["metric"] == outcome)]
+
+
+def outcome_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """Returns the rows of the declared outcome in the unit of effects, which pool data sets.
+
+    Counts on data sets with other numbers of modes are shares of these numbers.
+    """
+    values, largest = measured_outcomes(frame), largest_counts(frame)
     return values.assign(value=values["value"] / values["data"].map(largest)) if largest else values
 
 
-def ended_outcomes(frame: pd.DataFrame) -> pd.DataFrame:
+def ended_outcomes(rows: pd.DataFrame, scale: MetricScale) -> pd.DataFrame:
     """Returns the rows of ended trainings; `transformed` is the outcome, or NaN of a lost one."""
-    rows, to = outcome_rows(frame), outcome_scale(frame).to
     ended = rows[rows["outcome"].isin(ENDED_OUTCOMES)]
-    return ended.assign(transformed=ended["value"].map(to, na_action="ignore"))
+    return ended.assign(transformed=ended["value"].map(scale.to, na_action="ignore"))
 
 
 def largest_counts(frame: pd.DataFrame) -> dict[str, float]:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from .effects import measured_outcomes
 from .intervals import t_interval
 from .metric_scale import outcome_scale
 from .profiles import score_rows
@@ -51,7 +52,7 @@ def cost_front(frame: pd.DataFrame) -> pd.DataFrame:
     - on_front.
     """
     scale = outcome_scale(frame)
-    quality = quality_by_cell(score_rows(frame), scale.transform)
+    quality = quality_by_cell(score_rows(measured_outcomes(frame), scale), scale.transform)
     cells = quality.merge(costs_by_cell(frame), "left", ARM_COLUMNS)
     # Only the order of the mean scores matters, so their scale does not.
     score = cells["value"] * -scale.worse_sign

@@ -25,7 +25,7 @@ from .contrasts import (
     holm_correct,
     holm_divisors,
 )
-from .effects import ended_outcomes
+from .effects import ended_outcomes, outcome_rows
 from .intervals import CONFIDENCE_LEVEL
 from .looks import Looks
 from .metric_scale import MetricScale, outcome_scale
@@ -94,7 +94,7 @@ def level_comparisons(frame: pd.DataFrame) -> pd.DataFrame:
 
 def compare_levels(frame: pd.DataFrame, factor: str) -> Iterator[LevelComparison]:
     """Yields the comparison of each pair of levels that have a common block."""
-    rows = ended_outcomes(frame)
+    rows = ended_outcomes(outcome_rows(frame), outcome_scale(frame))
     rows = rows.assign(lost=rows["outcome"].isin(LOST_OUTCOMES))
     paired = factor == "loss" and frame.attrs["plan"]["analysis"]["paired"]
     equal, own = blocks_of(rows, factor), blocks_of_own_settings(rows, factor)

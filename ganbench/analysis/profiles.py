@@ -26,7 +26,7 @@ from .contrasts import BACKGROUND_COLUMNS, NETWORK_COLUMNS
 from .effects import outcome_rows
 from .factors import NO_TRICK
 from .intervals import CONFIDENCE_LEVEL
-from .metric_scale import outcome_scale
+from .metric_scale import MetricScale, outcome_scale
 from .rows import without_attributes
 
 PROFILE_FACTORS = (1, 1.05, 1.1, 1.25, 1.5, 2, 3, 5, 10)
@@ -160,7 +160,7 @@ class ComparedArms:
 
 def make_compared_arms(frame: pd.DataFrame) -> ComparedArms:
     """Collects the outcomes of all trainings that were done, diverged or failed."""
-    scored = score_rows(frame)
+    scored = score_rows(outcome_rows(frame), outcome_scale(frame))
     groups = scored.groupby([*BACKGROUND_COLUMNS, "tricks"], dropna=False, sort=False)
     place = groups.cumcount().to_numpy()
     scores = np.full((groups.ngroups, place.max(initial=-1) + 1), math.nan)
@@ -170,9 +170,8 @@ def make_compared_arms(frame: pd.DataFrame) -> ComparedArms:
     return ComparedArms(names.assign(background=background), scores)
 
 
-def score_rows(frame: pd.DataFrame) -> pd.DataFrame:
+def score_rows(values: pd.DataFrame, scale: MetricScale) -> pd.DataFrame:
     """Returns the rows of the outcome with a score, where lost trainings score -inf."""
-    values, scale = outcome_rows(frame), outcome_scale(frame)
     lost = values["outcome"].isin(LOST_OUTCOMES)
     transformed = values["value"].astype(float).map(scale.to, na_action="ignore")
     score = -transformed if scale.is_lower_better else transformed

@@ -19,7 +19,7 @@ from ganbench.gan.variants import all_variants
 from ganbench.registry import SpecError, parse_spec
 
 from .contrasts import Background, contrast_on_background, estimate_contrast, network_of
-from .effects import ended_outcomes
+from .effects import ended_outcomes, measured_outcomes, outcome_rows
 from .metric_scale import MetricScale, outcome_scale
 
 FAMILY_COLUMNS = ["data", "variant", "loss", "tricks"]
@@ -51,17 +51,18 @@ def settings_sensitivity(frame: pd.DataFrame) -> pd.DataFrame:
     Means leave out lost trainings, so read them together with failures. The best of many settings is partly
     due to luck, like the best of many seeds.
     """
-    families = attempted_trials(frame).groupby(FAMILY_COLUMNS, sort=False)
-    entries = [(*names, *family_extremes(part, outcome_scale(frame))) for names, part in families]
+    scale = outcome_scale(frame)
+    families = attempted_trials(measured_outcomes(frame), scale).groupby(FAMILY_COLUMNS, sort=False)
+    entries = [(*names, *family_extremes(part, scale)) for names, part in families]
     return pd.DataFrame(entries, columns=[*FAMILY_COLUMNS, *SENSITIVITY_COLUMNS.split()])
 
 
-def attempted_trials(frame: pd.DataFrame) -> pd.DataFrame:
+def attempted_trials(rows: pd.DataFrame, scale: MetricScale) -> pd.DataFrame:
     """Returns the ended trials of families with two settings or more.
 
     The column `transformed` is the outcome on the transformed scale.
     """
-    ended = ended_outcomes(frame)
+    ended = ended_outcomes(rows, scale)
     return ended[ended.groupby(FAMILY_COLUMNS)["plan"].transform("nunique") > 1]
 
 
@@ -104,10 +105,10 @@ def axis_effects(frame: pd.DataFrame) -> pd.DataFrame:
     are paired if the suite declares pairs. The intervals are not corrected for the number of axes.
     """
     entries = defaultdict(list)
-    for names, pair in moves_along_axes(attempted_trials(frame)):
+    paired, scale = frame.attrs["plan"]["analysis"]["paired"], outcome_scale(frame)
+    for names, pair in moves_along_axes(attempted_trials(outcome_rows(frame), scale)):
         entries[names].append(pair)
     ordered = sorted(entries, key=lambda names: (names[0], *map(sort_key_of_setting, names[1:])))
-    paired, scale = frame.attrs["plan"]["analysis"]["paired"], outcome_scale(frame)
     rows = []
     for names in ordered:
         _, before, after = names

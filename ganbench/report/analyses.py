@@ -78,8 +78,9 @@ ANALYSES = (
         "Interquartile means",
         "The mean over the middle half of all trainings, each as a gain over the mean without tricks on "
         "its background. For outcomes on a logarithmic scale the gain is a ratio, and above 1 is better: for FID, "
-        "2 means half the FID. For other outcomes it is a difference, and above 0 is better. The mean hides "
-        "failures of up to a quarter of the trainings, so read it together with the failure rates.",
+        "2 means half the FID. For other outcomes it is a difference, and above 0 is better. Counts with "
+        "another total on each data set are compared as shares of it. The mean hides failures of up to a quarter of "
+        "the trainings, so read it together with the failure rates.",
         interquartile_gains,
     ),
     ReportAnalysis(

@@ -114,7 +114,7 @@ def render_effects(frame: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> str:
         escape_markdown(f"Confounded effects (from the same runs) in {where}: {terms}.")
         for where, terms in confounded_effects(frame)
     ]
-    parts += further_sections(tables, scale.transform)
+    parts += further_sections(tables, scale)
     return "\n\n".join(parts) + "\n"
 
 
@@ -130,10 +130,10 @@ def describe_columns(plan: dict[str, Any], scale: MetricScale) -> str:
     return note
 
 
-def further_sections(tables: dict[str, pd.DataFrame], transform: str) -> list[str]:
+def further_sections(tables: dict[str, pd.DataFrame], scale: MetricScale) -> list[str]:
     parts = []
     if not tables["interactions"].empty:
-        interactions = interactions_table(tables["interactions"], transform)
+        interactions = interactions_table(tables["interactions"], scale)
         parts += ["## Interactions", INTERACTIONS_NOTE, interactions]
     if not tables["rates"].empty:
         parts += ["## Failures and collapses", FAILURES_NOTE, rates_table(tables["rates"])]
@@ -234,8 +234,10 @@ def effects_table(changes: pd.DataFrame, scale: MetricScale, ends: list[str] | N
     return markdown_table(pd.DataFrame(columns))
 
 
-def interactions_table(interactions: pd.DataFrame, transform: str) -> str:
-    show = format_times if transform == "log" else format_number_or_nothing
+def interactions_table(interactions: pd.DataFrame, scale: MetricScale) -> str:
+    def show(change: float) -> str:
+        return format_times(change) if scale.is_log else format_change(change, scale)
+
     columns = {
         "kind": interactions["kind"],
         "tricks": interactions["tricks"],

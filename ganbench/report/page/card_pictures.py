@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image
 
-from ganbench.analysis.effects import outcome_rows
+from ganbench.analysis.effects import measured_outcomes
 from ganbench.analysis.metric_scale import metric_scale
 from ganbench.counts import count_of, format_signed
 from ganbench.evaluation.metric_names import metric_display_name
@@ -138,7 +138,7 @@ class SeedCaptions:
     @classmethod
     def of(cls, report: SuiteReport) -> "SeedCaptions":
         outcome = report.plan["analysis"]["outcome"]
-        rows = outcome_rows(report.frame).dropna(subset="value")
+        rows = measured_outcomes(report.frame).dropna(subset="value")
         values = dict(zip(rows["trial"].astype(str), rows["value"].astype(float), strict=True))
         is_lower = metric_scale(report.plan, outcome).is_lower_better
         return cls(metric_display_name(outcome, report.plan), is_lower, values)

@@ -10,14 +10,17 @@ import pytest
 from synthetic_rows import arms, floor, frame, row
 
 from ganbench.analysis.effects import effects_by_data, effects_by_variant, trick_effects
+from ganbench.analysis.front import cost_front
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.analysis.metric_scale import MetricScale
 from ganbench.report.arm_names import ArmNamer, shorten_names
 from ganbench.report.best_arm import best_arm_sentences
-from ganbench.report.findings import run_findings
+from ganbench.report.effects import effect_sections, render_effects
+from ganbench.report.findings import SuiteChanges, run_findings
 from ganbench.report.format_change import format_change, format_improvement, format_interval
 from ganbench.report.markdown import tie_mark
 from ganbench.report.page import render_page
+from ganbench.report.page.card_pictures import SeedCaptions
 from ganbench.report.possible_range import clip_intervals
 from ganbench.report.report import SuiteReport
 
@@ -44,6 +47,27 @@ def counted(values_by_arm, total=25.0):
     table = frame(*rows, floor(total, metric="modes"), outcome="modes")
     table.attrs["plan"]["metrics"] = COUNTS
     return table
+
+
+def counted_on_two_data_sets():
+    """Makes a suite of counts, with 8 modes on ring and 25 on grid."""
+    values = {
+        ("ring", "none"): 8.0,
+        ("ring", "r1"): 4.0,
+        ("grid", "none"): 20.0,
+        ("grid", "r1"): 22.5,
+    }
+    rows = [
+        each
+        for (data, tricks), value in values.items()
+        for seed in range(3)
+        for each in (
+            row(tricks, seed, value - seed / 4, metric="modes", data=data),
+            row(tricks, seed, 9.0, metric="train_seconds", kind="cost", checkpoint=None, data=data),
+        )
+    ]
+    totals = [floor(total, metric="modes", data=d) for d, total in (("ring", 8.0), ("grid", 25.0))]
+    return frame(*rows, *totals, outcome="modes", metrics=COUNTS)
 
 
 def variants(values, untrained=None, seeds=3):
@@ -311,6 +335,21 @@ def test_counts_stay_within_their_total():
 def test_exceeded_total_is_not_shown():
     table = counted({"none": [9.0, 9.0, 8.0]}, total=8.0)
     assert "most modes: 8.67 [" in best_arm_sentences(table, leaderboard(table))[0]
+
+
+def test_counts_of_one_data_set_are_not_shares():
+    table = counted_on_two_data_sets()
+    front = cost_front(table).set_index(["data", "tricks"])["value"]
+    assert front["ring", "none"] == pytest.approx(7.75)
+    assert front["grid", "r1"] == pytest.approx(22.25)
+    first = next(row for row in table.itertuples() if row.data == "ring" and row.tricks == "none")
+    assert SeedCaptions.of(SuiteReport.of(table)).caption(first, "best") == "seed 0, best, modes 8"
+
+
+def test_interactions_of_shares_are_in_percentage_points():
+    table = counted_on_two_data_sets()
+    text = render_effects(table, effect_sections(table, SuiteChanges.of(table)))
+    assert re.search(r"trick × data +\| r1 +\| ring +\| −60 pp +\| ", text)
 
 
 # Names
