@@ -253,11 +253,10 @@ def ended_outcomes(rows: pd.DataFrame, scale: MetricScale) -> pd.DataFrame:
     return ended.assign(transformed=ended["value"].map(scale.to, na_action="ignore"))
 
 
-def largest_counts(frame: pd.DataFrame) -> dict[str, float]:
+def floor_counts(frame: pd.DataFrame) -> dict[str, float]:
     """Returns the count that held-out data reach, by data set.
 
-    The result is empty if the outcome is no count, or if all data sets have the same number of modes. A
-    mean over 8 modes of one data set and 25 of another would mostly be the mean of the larger one.
+    The result is empty if the outcome is no count, or if some data set has no floor.
     """
     plan = frame.attrs["plan"]
     outcome = plan["analysis"]["outcome"]
@@ -266,8 +265,26 @@ def largest_counts(frame: pd.DataFrame) -> dict[str, float]:
     rows = without_attributes(frame)
     floors = rows[(rows["role"] == "floor") & (rows["metric"] == outcome)]
     largest = floors.groupby("data")["value"].max().to_dict()
-    complete = set(rows["data"].dropna()) <= set(largest)
-    return largest if complete and len(set(largest.values())) > 1 else {}
+    return largest if set(rows["data"].dropna()) <= set(largest) else {}
+
+
+def largest_counts(frame: pd.DataFrame) -> dict[str, float]:
+    """Returns the counts of `floor_counts` if data sets differ in them; else an empty result.
+
+    A mean over 8 modes of one data set and 25 of another would mostly be the mean of the larger one.
+    """
+    counts = floor_counts(frame)
+    return counts if len(set(counts.values())) > 1 else {}
+
+
+def largest_outcome(frame: pd.DataFrame) -> float:
+    """Returns the largest possible outcome of a count, in the unit of effects; else infinity.
+
+    A total that some arm exceeds is none, because held-out data then miss modes.
+    """
+    counts = floor_counts(frame)
+    total = 1.0 if largest_counts(frame) else max(counts.values(), default=math.inf)
+    return math.inf if outcome_rows(frame)["value"].max() > total else total
 
 
 def effect_scale(frame: pd.DataFrame) -> MetricScale:

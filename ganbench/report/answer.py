@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from ganbench.analysis.coverage import TrickCoverage
-from ganbench.analysis.effects import DIRECTED_VERDICTS, Effect, effect_scale
+from ganbench.analysis.effects import DIRECTED_VERDICTS, Effect, effect_scale, largest_outcome
 from ganbench.analysis.factors import NO_TRICK
 from ganbench.analysis.metric_scale import MetricScale
 from ganbench.counts import count_of, join_words
@@ -24,7 +24,10 @@ from .format_change import (
 )
 
 MAX_NAMED_TRICKS = 3  # tricks that help or harm, by name in the answer
-NO_POWER = "These seeds cannot show a change."
+NO_POWER = "these seeds cannot show a change"
+NO_ROOM = (
+    "no improvement could have been shown, as outcomes without a trick are too near their maximum"
+)
 DEPENDS_ON_DATA = "The answer depends on the data set."
 Place = tuple[int, str, str]
 PLACES: tuple[
@@ -125,7 +128,7 @@ def answer_of(
         return None
     plan, scale = frame.attrs["plan"], effect_scale(frame)
     by_data = group_by_data(effects) if dependence.varies_by_data else {}
-    writer = AnswerWriter(scale, coverage, dependence)
+    writer = AnswerWriter(scale, coverage, dependence, largest_outcome(frame))
     name = metric_display_name(plan["analysis"]["outcome"], plan)
     place = describe_pooling(coverage, PLACES[:2] if by_data else PLACES)
     unit = describe_unit(scale)
@@ -153,6 +156,7 @@ class AnswerWriter:
     scale: MetricScale
     coverage: TrickCoverage
     dependence: TrickDependence
+    largest: float  # the largest possible outcome; infinite if there is none
 
     def parts_by_data(
         self, pooled: list[Effect], by_data: dict[str, list[Effect]]
@@ -207,10 +211,39 @@ class AnswerWriter:
         """Returns the power of the undecided tricks, and those of them that depend on a factor."""
         undecided = [e for e in effects if e.pairs and e.verdict == "undecided"]
         sentences = [
-            describe_power(undecided, self.scale, helped),
+            self.describe_power(undecided, helped),
             self.describe_dependent(undecided),
         ]
         return " ".join(filter(None, sentences))
+
+    def describe_power(self, undecided: list[Effect], helped: bool) -> str:
+        """Returns the smallest improvements that these seeds could have shown, in a sentence.
+
+        They are those of the undecided tricks. Beside tricks that help, the sentence counts these.
+        """
+        if not undecided:
+            return ""
+        power = self.describe_improvements(undecided)
+        if not helped:
+            return f"{power[0].upper()}{power[1:]}."
+        verb = "stay" if len(undecided) > 1 else "stays"
+        return f"{count_of(len(undecided), 'trick')} {verb} undecided: {power}."
+
+    def describe_improvements(self, undecided: list[Effect]) -> str:
+        """Describes the smallest improvements, and counts the tricks for which none can be shown."""
+        detectable = [e for e in undecided if format_improvement(e.smallest, self.scale)]
+        known = sorted(e.smallest for e in detectable if self.is_possible(e))
+        if not known:
+            return NO_ROOM if detectable else NO_POWER
+        others = len(undecided) - len(known)
+        note = f" (none for {others} of {len(undecided)} undecided tricks)" if others else ""
+        return f"only {describe_range(known, self.scale)} could have been shown{note}"
+
+    def is_possible(self, effect: Effect) -> bool:
+        """Returns whether an outcome has room for the smallest detectable improvement."""
+        if math.isinf(self.largest):
+            return True
+        return effect.smallest <= self.largest - self.coverage.level_without(effect)
 
     def describe_dependent(self, undecided: list[Effect]) -> str:
         """Returns a sentence such as `1 undecided trick depends on loss: ttur.`"""
@@ -240,23 +273,6 @@ def describe_no_help(helping: DecidedTricks, harming: DecidedTricks) -> str:
     return (
         "No trick is shown to help." if harming.named else "No trick is shown to help or to harm."
     )
-
-
-def describe_power(undecided: list[Effect], scale: MetricScale, helped: bool) -> str:
-    """Returns the smallest improvements that these seeds could have shown, in a sentence.
-
-    They are those of the undecided tricks. Beside tricks that help, the sentence counts these.
-    """
-    if not undecided:
-        return ""
-    count = (
-        f"{count_of(len(undecided), 'trick')} {'stay' if len(undecided) > 1 else 'stays'} undecided"
-    )
-    known = sorted(e.smallest for e in undecided if format_improvement(e.smallest, scale))
-    if not known:
-        return f"{count}: these seeds cannot show a change." if helped else NO_POWER
-    only = f"{count}: only" if helped else "Only"
-    return f"{only} {describe_range(known, scale)} could have been shown."
 
 
 def describe_range(smallest: list[float], scale: MetricScale) -> str:

@@ -197,6 +197,22 @@ def test_single_seeds_have_no_power():
     assert "These seeds cannot show a change." in run_findings(frame(*arms({"r1": 1}, seeds=1)))[0]
 
 
+def test_tricks_without_power_are_counted_beside_the_others():
+    single = [row("ema", 0, 1.0, plan="cell=0")]
+    answer = run_findings(frame(*arms({"r1": 1.0, "r2": 1.0}, noise=0.2), *single))[0]
+    note = r"could have been shown \(none for 1 of 3 undecided tricks\)\. "
+    assert re.search(rf"Only changes? of about .* {note}", answer)
+
+
+@pytest.mark.parametrize(("level", "is_possible"), [(24.0, False), (10.0, True)])
+def test_gains_beyond_the_total_could_not_have_been_shown(level, is_possible):
+    values = {"none": [level, level - 1, level + 1], "r1": [level - 3, level, level - 1]}
+    answer = run_findings(counted(values))[0]
+    impossible = "No improvement could have been shown, as outcomes without a trick are too near"
+    assert (impossible in answer) != is_possible
+    assert ("could have been shown. Changes" in answer) == is_possible
+
+
 def test_pooled_cells_are_counted():
     rows = [
         each
