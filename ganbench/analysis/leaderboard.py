@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ganbench.experiments.plan_names import LOST_OUTCOMES
+
 from .intervals import CONFIDENCE_LEVEL, t_interval
 from .looks import count_looks
 from .metric_scale import metric_scale
@@ -23,6 +25,8 @@ LEADERBOARD_INPUT_COLUMNS = [
     *("role", *ARM_COLUMNS, "trial", "seed", "outcome", "reason", "collapsed", "metric", "value"),
     *("standard_error", "oscillation_step", "won_step"),
 ]
+UNMEASURED_OUTCOMES = (*LOST_OUTCOMES, "not_applicable")
+NO_REASON = "no reason was recorded"
 COST_NAMES = (
     "train_seconds",
     IMAGES_PER_SECOND,
@@ -96,11 +100,34 @@ def leaderboard_entry(
     columns: dict[str, object] = {name: cell[name][0] for name in ["role", *ARM_COLUMNS]}
     trials = first_rows_of_seeds(cell)
     columns |= outcome_counts(trials)
-    columns["reason"] = next((r for r in trials["reason"] if isinstance(r, str) and r), "")
+    columns["reason"] = join_reasons(trials)
     for metric in plan["metrics"]:
         transform = metric_scale(plan, metric).transform
         columns |= metric_columns(cell, metric, transform, arm_level(plan, cell))
     return columns | cost_medians(cell, spent)
+
+
+def join_reasons(trials: Columns) -> str:
+    """Returns the first reason of each outcome without a value, named if there are several.
+
+    The rows of finished trainings may hold reasons of metrics, which are left out.
+    """
+    reasons: dict[str, str] = {}
+    for outcome, reason in zip(trials["outcome"], trials["reason"], strict=True):
+        if outcome in UNMEASURED_OUTCOMES:
+            known = reason if isinstance(reason, str) else ""
+            reasons[outcome] = reasons.get(outcome) or known
+    if len(reasons) < 2:
+        return "".join(reasons.values())
+    return "; ".join(
+        f"{name_outcome(outcome)}: {reasons[outcome] or NO_REASON}"
+        for outcome in UNMEASURED_OUTCOMES
+        if outcome in reasons
+    )
+
+
+def name_outcome(outcome: str) -> str:
+    return outcome.replace("_", " ")
 
 
 def first_rows_of_seeds(cell: Columns) -> Columns:
@@ -126,10 +153,7 @@ def outcome_counts(trials: Columns) -> dict[str, object]:
     """
     columns: dict[str, object] = {"seeds": (seeds := count_values(trials["seed"]))}
     outcomes = trials["outcome"] if seeds else []
-    counts = {
-        outcome: outcomes.count(outcome)
-        for outcome in ("done", "diverged", "failed", "not_applicable")
-    }
+    counts = {outcome: outcomes.count(outcome) for outcome in ("done", *UNMEASURED_OUTCOMES)}
     columns |= counts
     collapsed = sum(flag is True for flag in trials["collapsed"])
     columns["collapsed"] = collapsed

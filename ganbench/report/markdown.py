@@ -7,7 +7,12 @@ from typing import Any
 import pandas as pd
 
 from ganbench.analysis.detection import MIN_DOMINANT_ACCURACY
-from ganbench.analysis.leaderboard import IMAGES_PER_SECOND
+from ganbench.analysis.leaderboard import (
+    IMAGES_PER_SECOND,
+    NO_REASON,
+    UNMEASURED_OUTCOMES,
+    name_outcome,
+)
 from ganbench.analysis.metric_scale import metric_scale
 from ganbench.analysis.rows import ARM_COLUMNS
 from ganbench.counts import format_share, format_threshold, join_words
@@ -26,7 +31,6 @@ FLAGS = {  # by column; divergence is listed below the tables
     "oscillating": "oscillating",
     "won": "dominated",  # by the discriminator
 }
-FAILED_OUTCOMES = ("diverged", "failed", "not_applicable")
 # Characters that are markup in a name: of code, tables, HTML, entities, emphasis and links. An underscore
 # inside a word, as in spectral_norm, is none.
 MARKUP = re.compile(r"[\\`|<>*$~]|&(?=[#\w])|(?<=\])[(\[]|(?<![^\W_])_|_(?![^\W_])")
@@ -46,7 +50,7 @@ def render_leaderboard(frame: pd.DataFrame, board: pd.DataFrame, findings: list[
     for data, part in clip_intervals(plan, board).groupby("data", sort=False):
         lines += [f"## {escape_markdown(str(data))}", "", *describe_numbers(plan, str(data)), ""]
         lines += [leaderboard_markdown_table(plan, part), ""]
-    lines += list_failures(board)
+    lines += list_failures(plan, board)
     versions = plan["provenance"]
     lines += [f"ganbench {versions['ganbench']}, torch {versions['torch']}."]
     return "\n".join(lines) + "\n"
@@ -188,17 +192,18 @@ def markdown_table(table: pd.DataFrame) -> str:
     return plain.to_markdown(index=False, disable_numparse=True)
 
 
-def list_failures(board: pd.DataFrame) -> list[str]:
-    """Lists the cells with failed trainings and their reasons."""
-    lines = []
-    for row in board[board["reason"] != ""].to_dict("records"):
-        counts = format_failure_counts(row)
-        if counts:
-            name = join_names(row[key] for key in ARM_COLUMNS)
-            lines.append(f"- {escape_markdown(name)}: {counts}: {escape_markdown(row['reason'])}")
+def list_failures(plan: dict[str, Any], board: pd.DataFrame) -> list[str]:
+    """Lists the cells with failed trainings, and the excluded cells, with their reasons."""
+    failures = [
+        f"{join_names(row[key] for key in ARM_COLUMNS)}: {counts}: {row['reason'] or NO_REASON}"
+        for row in board.to_dict("records")
+        if (counts := format_failure_counts(row))
+    ]
+    failures += [f"{entry['cell']}: excluded: {entry['reason']}" for entry in plan["excluded"]]
+    lines = [f"- {escape_markdown(failure)}" for failure in failures]
     return ["## Not measured", "", *lines, ""] if lines else []
 
 
 def format_failure_counts(row: dict[Any, Any]) -> str:
     """Formats counts as `1 diverged, 2 not applicable`, or as an empty string."""
-    return ", ".join(f"{row[o]} {o.replace('_', ' ')}" for o in FAILED_OUTCOMES if row[o])
+    return ", ".join(f"{row[o]} {name_outcome(o)}" for o in UNMEASURED_OUTCOMES if row[o])

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from ganbench.analysis.leaderboard import NO_REASON
 from ganbench.analysis.rows import name_processors
 from ganbench.experiments.suite_files import known_suites
 from ganbench.report.analyses import ANALYSES, format_columns
@@ -61,7 +62,7 @@ def failed_cells(plan: dict[str, Any], board: pd.DataFrame) -> list[FailedCell]:
     for row in board[board["role"] != "floor"].to_dict("records"):
         counts = format_failure_counts(row)
         if counts:
-            reason = row["reason"] or "no reason was recorded"
+            reason = row["reason"] or NO_REASON
             cells.append(FailedCell(row["data"], make_cell_name(row, namer), counts, reason))
     return cells + [
         FailedCell("", CellName(entry["cell"], "", ""), "excluded", entry["reason"])

@@ -211,6 +211,21 @@ def test_unmeasured_cells_have_reasons():
     assert "hinge" not in text
 
 
+def test_each_outcome_without_a_value_has_its_own_reason():
+    lost = [row(seed=1, reason="step 950: nan"), row(seed=2, outcome="failed", reason="no memory")]
+    inapplicable = row(seed=0, outcome="done", reason="kid needs 2 fakes")
+    silent = row(loss="minimax", outcome="failed")
+    excluded = [{"cell": "digits / gan / relativistic", "reason": "no targets"}]
+    rows = frame(inapplicable, *lost, silent, excluded=excluded)
+    assert leaderboard_text(rows).split("## Not measured")[1].split("\n")[2:5] == [
+        "- digits / gan / hinge / none: 1 diverged, 1 failed: diverged: step 950: nan; failed: no memory",
+        "- digits / gan / minimax / none: 1 failed: no reason was recorded",
+        "- digits / gan / relativistic: excluded: no targets",
+    ]
+    (only,) = leaderboard(frame(inapplicable, lost[0])).to_dict("records")
+    assert only["reason"] == "step 950: nan"
+
+
 def test_failures_show_different_plans():
     rows = frame(*(row(plan=f"lr={lr}", reason=f"boom {lr}") for lr in ("1", "2")))
     lines = [line for line in leaderboard_text(rows).splitlines() if line.startswith("- digits")]
