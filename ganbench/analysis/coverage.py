@@ -13,7 +13,7 @@ from ganbench.experiments.plan_names import LOST_OUTCOMES
 
 from .contrasts import BACKGROUND_COLUMNS, Background, background_tables, contrast_on_background
 from .effects import Effect, effect_weights, outcome_rows
-from .factors import NO_TRICK, tricks_in, tricks_of_arm
+from .factors import NO_TRICK, OWN_HYPERPARAMETERS, tricks_in, tricks_of_arm
 from .metric_scale import outcome_scale
 
 NAMED_ALONE = tuple(map(BACKGROUND_COLUMNS.index, ("variant", "loss", "data")))
@@ -156,5 +156,9 @@ def name_backgrounds(chosen: list[Background], backgrounds: list[Background]) ->
 def full_background_name(background: Background, backgrounds: list[Background]) -> str:
     """Returns the parts of a background's name in which these backgrounds differ."""
     varying = [len(set(parts)) > 1 for parts in zip(*backgrounds, strict=True)]
-    parts = [str(part) for part, varies in zip(background, varying, strict=True) if varies and part]
+    parts = [
+        str(part or OWN_HYPERPARAMETERS)
+        for part, varies in zip(background, varying, strict=True)
+        if varies
+    ]
     return " · ".join(parts) or "all cells"

@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 NO_TRICK = "none"
+OWN_HYPERPARAMETERS = "own hyperparameters"  # the shown name of a plan with an empty label
 TRICK_SEPARATOR = " + "
 WEIGHT_DIGITS = (
     12  # the last digits of a pseudoinverse differ by machine; weights are simple fractions

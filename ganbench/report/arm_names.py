@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import pandas as pd
 
-from ganbench.analysis.factors import NO_TRICK
+from ganbench.analysis.factors import NO_TRICK, OWN_HYPERPARAMETERS
 
 NAME_PARTS = ("tricks", "variant", "loss")  # the first that varies is the title of an arm
 PART_NAMES = {"plan": "hyperparameters"}
@@ -39,8 +39,8 @@ class ArmNamer:
     def parts(self, row: Row) -> dict[str, str]:
         """Returns the varying parts of an arm's name, the title first."""
         parts = {part: str(row[part]) for part in self.varying if row[part]}
-        if row["variant"] in self.variants_with_plans and row["plan"]:
-            parts["plan"] = str(row["plan"])
+        if row["variant"] in self.variants_with_plans:
+            parts["plan"] = str(row["plan"] or OWN_HYPERPARAMETERS)
         return parts
 
     @property

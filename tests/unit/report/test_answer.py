@@ -379,6 +379,14 @@ def test_shared_settings_are_left_out():
     assert list(shorten_names(["a", "a(x=1)"]).values()) == ["a", "a(x=1)"]
 
 
+def test_own_hyperparameters_of_a_variant_have_a_name():
+    rows = frame(*(row(plan=p, value=v) for p, v in (("", 1.0), ("lr=0.0001", 5.0))))
+    assert run_findings(rows)[0].startswith("own hyperparameters has the lowest FID: 1.")
+    page = render_page(SuiteReport.of(rows), Path("none"))
+    choices = re.findall(r"<option[^>]*>(own hyperparameters|lr=0.0001)<", page)
+    assert set(choices) == {"own hyperparameters", "lr=0.0001"}
+
+
 def test_shared_parts_leave_none_out():
     rows = [row(variant=name, value=1.0) for name in ("a", "b")]
     assert (
