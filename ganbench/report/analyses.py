@@ -119,7 +119,8 @@ ANALYSES = (
         "front",
         "Quality against cost",
         "No other cell dominates the cells on the front: none is at least as good in both outcome and "
-        "training time, and better in one.",
+        "training time, and better in one. Cells with *failed* trainings, which diverged or failed, are left out of "
+        "this comparison: their mean is that of the others.",
         cost_front,
     ),
     ReportAnalysis(

@@ -223,12 +223,17 @@ def front_panels(
     return ChartPanels(occurring_lines(timed["line"], colours), groups)
 
 
+def lost_note(row: dict[Any, Any]) -> str:
+    """Returns the lost trainings of a cell, which keep it from the front: ` (1 of 3 lost)`."""
+    return f" ({row['failed']} of {row['trainings']} lost)" if row["failed"] else ""
+
+
 def make_front_panel(
     data: str, part: pd.DataFrame, label: str, log: bool, colours: dict[str, int]
 ) -> ChartPanel:
     dots = [
         {
-            "name": row["name"],
+            "name": row["name"] + lost_note(row),
             "line": row["line"],
             "color": colours[row["line"]],
             "x": rounded_numbers([row["seconds"]])[0],
@@ -241,7 +246,7 @@ def make_front_panel(
         f"{row['name']} {format_signed(row['value'])} in {format_signed(row['seconds'])} s"
         for row in part[part["on_front"].astype(bool)].to_dict("records")
     )
-    note = f"On the front: {summary}."
+    note = f"On the front: {summary or 'no arm'}."
     title = f"{label} against seconds of training"
     about = f"{title} on {data}. {note}"
     x = chart_axis("seconds of training", log=True)

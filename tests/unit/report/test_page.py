@@ -657,6 +657,21 @@ def test_logarithmic_axis_places():
     assert logarithmic_ticks(1, 100) == [1, 2, 5, 10, 20, 50, 100]
 
 
+def test_dots_of_the_front_count_lost_trainings():
+    rows = [row(tricks, 0, value) for tricks, value in (("none", 8.0), ("r1", 4.0))]
+    cost = {"metric": "train_seconds", "kind": "cost", "checkpoint": None}
+    costs = [{**each, **cost, "value": 9.0} for each in rows]
+    table = frame(*rows, *costs, row("r1", 1))
+    table["trial"] = table["trial"].map(sha256)
+    page = page_of(table)
+    (chart,) = charts_of(page, "front")
+    assert [(dot["name"], dot["on"]) for dot in chart["dots"]] == [
+        ("none", True),
+        ("r1 (1 of 2 lost)", False),
+    ]
+    assert "Arms with lost trainings" in text_of(section(page, "front"))
+
+
 def test_front_is_described_with_numbers_that_are_rounded_once():
     arms = {
         "name": ["r1"],
@@ -664,6 +679,7 @@ def test_front_is_described_with_numbers_that_are_rounded_once():
         "seconds": [10.0],
         "value": [51.3494],
         "on_front": [True],
+        "failed": [0],
     }
     panel = make_front_panel("digits", pd.DataFrame(arms), "FID", True, {"r1": 0})
     assert panel.note == "On the front: r1 51.3 in 10 s."
