@@ -26,9 +26,10 @@ def item_order(
     items = [item for block in blocks for item in block]
     mixed = shuffle_items(catches, random)
     step = len(items) // max(1, len(mixed))
-    # A catch trial is inserted before the item at its place.
-    places = [n * step + random() % step for n in range(len(mixed))]
-    for place, item in sorted(zip(places, mixed, strict=True), reverse=True):
+    # A catch trial is inserted before the item at its place. Older studies may have more catch trials than
+    # items: their pages show all of them first.
+    places = [n * step + random() % max(1, step) for n in range(len(mixed))]
+    for place, item in reversed(list(zip(places, mixed, strict=True))):
         items.insert(place, item)
     return items
 

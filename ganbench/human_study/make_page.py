@@ -16,6 +16,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from ganbench.counts import count_of
 from ganbench.files import hash_json
 from ganbench.visualization.trained_generator import SavedGenerator
 
@@ -53,6 +54,7 @@ def make_study(
     spread over its seeds. `salt` is a secret; the same salt gives the same page. Raises InvalidStudy if the data
     are points, or if there are too few pictures.
     """
+    refuse_excess_catches(len(arms), design)
     pictures = StudyPictures(arms, design, salt)
     groups = [
         pictures.make_group(number, truth) for number, _ in enumerate(arms) for truth in TRUTHS
@@ -75,6 +77,16 @@ def make_study(
         catches=sorted(name for name, _, _ in catches),
     )
     return key, render_study_page(key, images, pictures.example_urls(), pictures.displayed_pixels())
+
+
+def refuse_excess_catches(arms: int, design: StudyDesign) -> None:
+    """Raises InvalidStudy if there are more catch trials than pictures to spread them among."""
+    pictures = len(TRUTHS) * arms * design.pictures
+    if design.catches > pictures:
+        raise InvalidStudy(
+            f"{count_of(design.catches, 'catch trial')} cannot be spread among {pictures} pictures: "
+            "lower --catches, or raise --pictures"
+        )
 
 
 class StudyPictures:

@@ -31,7 +31,7 @@ function order(rater) {
   const items = lists[0].map((_, k) => shuffled(lists.map((list) => list[k]), random)).flat();
   const mixed = shuffled(study.catches, random);
   const step = Math.floor(items.length / Math.max(1, mixed.length));
-  const places = mixed.map((_, n) => n * step + (random() % step));
+  const places = mixed.map((_, n) => n * step + (random() % Math.max(1, step)));
   for (let n = mixed.length - 1; n >= 0; n--) items.splice(places[n], 0, mixed[n]);
   return items;
 }

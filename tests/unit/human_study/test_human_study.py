@@ -154,6 +154,16 @@ def test_blocks_are_balanced_with_spread_catches():
         assert [place // 11 for place in places] == [0, 1, 2, 3]
 
 
+FEW_PICTURES = [["a", "b"], ["c", "d"]]
+MANY_CATCHES = [f"z{n}" for n in range(6)]
+
+
+def test_more_catches_than_pictures_come_first():
+    """Pages of older studies show this order."""
+    order = item_order("s", FEW_PICTURES, MANY_CATCHES, "ann")
+    assert order == ["z4", "z5", "z1", "z0", "z2", "z3", "c", "a", "b", "d"]
+
+
 def test_item_positions_are_uniform():
     first = Counter(item_order("s", GROUPS, [], str(rater))[0][0] for rater in range(400))
     assert min(first.values()) > 60
@@ -299,7 +309,8 @@ def test_default_study_shows_best_cells(ganbench, results):
     ("arguments", "message"),
     [(["small", "ring"], "ring is points"), (["small", "dcgan"], "no cell of small"),
      (["small", "digits", "ring"], "a study shows one data set"), (["smal"], "no run in"),
-     (["small", "digits", "--pictures", 301], "need 602 held-out images, and digits has 600")],
+     (["small", "digits", "--pictures", 301], "need 602 held-out images, and digits has 600"),
+     (["small", "digits", "--pictures", 1], "6 catch trials cannot be spread among 4 pictures")],
 )  # fmt: skip
 def test_invalid_study_requests_raise(ganbench, results, arguments, message):
     code, _, err = ganbench("study", "make", *arguments)
@@ -684,6 +695,18 @@ def test_early_and_held_keys_are_ignored(ganbench, results, tab, show_frame):
     tab.keyboard.up("f")
     tab.click("#real")
     assert tab.evaluate("session.answers.map((a) => a.answer)") == ["fake", "real"]
+
+
+def test_page_draws_same_order_with_many_catches(tab, tmp_path):
+    open_page_with_many_catches(tab, tmp_path)
+    assert tab.evaluate("order('ann')") == item_order("s", FEW_PICTURES, MANY_CATCHES, "ann")
+
+
+def open_page_with_many_catches(tab, folder: Path) -> None:
+    key = Key(study="s", suite="small", data="digits", exposure=0, seed=0, arms=[], items={},
+              groups=FEW_PICTURES, catches=MANY_CATCHES)  # fmt: skip
+    (folder / "study.html").write_text(render_study_page(key, {}, []))
+    tab.goto((folder / "study.html").as_uri())
 
 
 def test_page_rejects_invalid_rater_names(ganbench, results, tab):
