@@ -12,7 +12,7 @@ from .item_order import fnv1a, item_order
 from .key import InvalidStudy, Key, Truth, first_problem
 
 MAX_ANSWER_FILE_BYTES = 5_000_000
-HOUR_MILLISECONDS = 3_600_000
+HOUR_MILLISECONDS = 3_600_000  # longer times count as an hour, as on the page
 
 
 class RaterAnswer(BaseModel):
@@ -20,8 +20,8 @@ class RaterAnswer(BaseModel):
 
     item: str
     answer: Truth
-    ms: Annotated[int, Field(ge=1, le=HOUR_MILLISECONDS)]  # from the picture to the answer
-    shown: Annotated[int, Field(ge=1, le=HOUR_MILLISECONDS)]  # how long the picture was visible
+    ms: Annotated[int, Field(ge=1)]  # from the picture to the answer
+    shown: Annotated[int, Field(ge=1)]  # how long the picture was visible
 
 
 class AnswerFile(BaseModel):
@@ -72,7 +72,7 @@ def read_session(path: Path, key: Key) -> RaterSession:
     refuse_other_items(path, content, key)
     if content.check != answer_checksum(content):
         refuse_answers(path, "it was changed after it was saved: the checksum does not match")
-    return RaterSession(content.rater, path, content.answers)
+    return RaterSession(content.rater, path, [limit_times(answer) for answer in content.answers])
 
 
 def refuse_other_items(path: Path, content: AnswerFile, key: Key) -> None:
@@ -107,6 +107,12 @@ def answer_checksum(content: AnswerFile) -> str:
     """Computes a checksum that detects mistakes and casual edits, but not forgery."""
     lines = [f"{a.item} {a.answer} {a.ms} {a.shown}" for a in content.answers]
     return f"{fnv1a(chr(10).join([content.study, content.rater, *lines])):08x}"
+
+
+def limit_times(answer: RaterAnswer) -> RaterAnswer:
+    """Returns the answer with times of at most an hour; older pages saved longer ones."""
+    times = {name: min(getattr(answer, name), HOUR_MILLISECONDS) for name in ("ms", "shown")}
+    return answer.model_copy(update=times)
 
 
 def refuse_answers(path: Path, why: str) -> NoReturn:

@@ -1,7 +1,7 @@
 "use strict";
 const study = JSON.parse(document.getElementById("study").textContent);
 const $ = (id) => document.getElementById(id);
-const CROSS = 400, HALF_FRAME = 8; // milliseconds
+const CROSS = 400, HALF_FRAME = 8, HOUR = 3600000; // milliseconds
 
 // The same random draws as in item_order.py.
 function fnv1a(text) {
@@ -75,6 +75,11 @@ async function present(number) {
   }
 }
 
+// A break counts as an hour.
+function wholeTime(time) {
+  return Math.min(HOUR, Math.max(1, Math.round(time)));
+}
+
 function answer(said) {
   if (!session.open) return;
   session.open = false;
@@ -82,8 +87,8 @@ function answer(said) {
   session.answers.push({
     item: session.items[session.answers.length],
     answer: said,
-    ms: Math.max(1, Math.round(took)),
-    shown: Math.max(1, Math.round(session.shown || took)),
+    ms: wholeTime(took),
+    shown: wholeTime(session.shown || took),
   });
   if (session.answers.length < session.items.length) present(session.answers.length);
   else finish();

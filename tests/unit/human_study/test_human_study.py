@@ -454,9 +454,7 @@ def corrupt_answers(key: Key, content: dict, what: str) -> str:
         case "evil name":
             return json.dumps(content | {"rater": "../../ann"})
         case "no time":
-            return json.dumps(
-                content | {"answers": [answers[0] | {"ms": HOUR_MILLISECONDS + 1}, *answers[1:]]}
-            )
+            return json.dumps(content | {"answers": [answers[0] | {"ms": 0}, *answers[1:]]})
         case "text for a number":
             return json.dumps(content | {"answers": [answers[0] | {"ms": "700"}, *answers[1:]]})
         case "neither":
@@ -487,7 +485,7 @@ CORRUPTIONS = {
     "other study": "it answers study 'ffffffffffffffff' of suite 'bench', and this is",
     "renamed": "its items are not those that rater bea was shown",
     "evil name": "it is not a valid answer file: rater: string should match pattern",
-    "no time": "answers.0.ms: input should be less than or equal to 3600000",
+    "no time": "answers.0.ms: input should be greater than or equal to 1",
     "text for a number": "answers.0.ms: input should be a valid integer",
     "neither": "answers.0.answer: input should be 'real' or 'fake'",
     "extra": "truth: extra inputs are not permitted",
@@ -559,6 +557,20 @@ def test_hasty_answers_and_exposures_are_reported(ganbench, results, tmp_path):
     assert (rater["hasty"], rater["off"]) == (sum(judged[:6]), sum(judged[20:]))
     _, out, _ = ganbench("study", "read", "small", "ann.json")
     assert "answers were faster than human reaction time" in " ".join(out.split())
+
+
+def test_long_times_count_as_an_hour(tmp_path):
+    """Older pages saved longer times, which the checksum includes."""
+    key = Key(study="s", suite="small", data="digits", exposure=500, seed=0, arms=[],
+              items={"a": StudyItem(truth="real", arm=0)}, groups=[["a"]], catches=[])  # fmt: skip
+    path = tmp_path / "ann.json"
+    content = write_answers(key, "ann", path=path)
+    content["answers"][0] |= {"ms": 2 * HOUR_MILLISECONDS, "shown": HOUR_MILLISECONDS + 1}
+    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(content | {"check": answer_checksum(parse_answer_file(path))}))
+    (session,) = read_answers([path], key)
+    (answer,) = session.answers
+    assert (answer.ms, answer.shown) == (HOUR_MILLISECONDS, HOUR_MILLISECONDS)
 
 
 # The page, in a browser
@@ -698,11 +710,19 @@ def test_early_and_held_keys_are_ignored(ganbench, results, tab, show_frame):
 
 
 def test_page_draws_same_order_with_many_catches(tab, tmp_path):
-    open_page_with_many_catches(tab, tmp_path)
+    open_page_of_few_pictures(tab, tmp_path)
     assert tab.evaluate("order('ann')") == item_order("s", FEW_PICTURES, MANY_CATCHES, "ann")
 
 
-def open_page_with_many_catches(tab, folder: Path) -> None:
+def test_page_saves_break_as_an_hour(tab, tmp_path):
+    open_page_of_few_pictures(tab, tmp_path)
+    tab.evaluate(f"session.onset = -2 * {HOUR_MILLISECONDS}")
+    tab.evaluate("Object.assign(session, { items: ['a'], open: true }); answer('real')")
+    (answer,) = tab.evaluate("session.answers")
+    assert (answer["ms"], answer["shown"]) == (HOUR_MILLISECONDS, HOUR_MILLISECONDS)
+
+
+def open_page_of_few_pictures(tab, folder: Path) -> None:
     key = Key(study="s", suite="small", data="digits", exposure=0, seed=0, arms=[], items={},
               groups=FEW_PICTURES, catches=MANY_CATCHES)  # fmt: skip
     (folder / "study.html").write_text(render_study_page(key, {}, []))
