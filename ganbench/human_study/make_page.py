@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, cycle
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from ganbench.counts import count_of
+from ganbench.data.base import to_uint8
 from ganbench.files import hash_json
 from ganbench.visualization.trained_generator import SavedGenerator
 
@@ -27,6 +28,7 @@ MIN_ITEM_PIXELS = 256  # minimum width of a picture
 MIN_SIDE_CSS_PIXELS, MAX_SIDE_CSS_PIXELS = 128, 320  # of a picture on the page
 MAX_CSS_PIXELS_PER_PIXEL = 16
 StudyArms = Sequence[tuple[StudyArm, Sequence[SavedGenerator]]]  # arms, each with its seeds
+Fake = tuple[str, int, Tensor]  # trial, index, image
 NamedItem = tuple[str, StudyItem, str]  # name, entry in the key, picture
 TRUTHS: tuple[Truth, Truth] = ("fake", "real")
 PAGE_FOLDER = Path(__file__).parent
@@ -50,8 +52,8 @@ def make_study(
 ) -> tuple[Key, str]:
     """Returns the key and the page of a study of arms of one data set.
 
-    `arms` are given with their saved generators. Each arm has its own held-out real pictures. Its fakes are
-    spread over its seeds. `salt` is a secret; the same salt gives the same page. Raises InvalidStudy if the data
+    `arms` are given with their saved generators. Each arm has its own held-out real pictures, and its own
+    fakes, spread over its seeds. `salt` is a secret; the same salt gives the same page. Raises InvalidStudy if the data
     are points, or if there are too few pictures.
     """
     refuse_excess_catches(len(arms), design)
@@ -104,7 +106,12 @@ class StudyPictures:
         random = torch.Generator().manual_seed(design.seed)
         self.chosen = torch.randperm(len(self.held_out), generator=random)[:wanted].tolist()
         self.examples = torch.randperm(len(self.train), generator=random)[:EXAMPLE_COUNT]
-        self.fakes = [alternate_samples(generators, design.pictures) for _, generators in arms]
+        shown = set(self.chosen)
+        indices = draw_fake_indices(arms, design, shown, random)
+        self.fakes = [
+            load_fakes_of_arm(generators, indices[number :: len(arms)], shown)
+            for number, (_, generators) in enumerate(arms)
+        ]
 
     def make_group(self, arm: int, truth: Truth) -> list[NamedItem]:
         return [self.make_item(arm, truth, number) for number in range(self.design.pictures)]
@@ -159,22 +166,49 @@ def real_images(arms: StudyArms) -> tuple[Tensor, Tensor]:
     return evaluator.split.train[domain].images, evaluator.split.held_out[domain].images
 
 
-def alternate_samples(
-    generators: Sequence[SavedGenerator], count: int
-) -> list[tuple[str, int, Tensor]]:
-    """Returns `count` fakes that alternate between seeds, as trial, index and image."""
-    fakes = [(each.folder.folder.name, each.load_stored_images().cpu()) for each in generators]
-    if sum(len(images) for _, images in fakes) < count:
-        raise InvalidStudy(f"an arm has fewer than {count} fakes: lower --pictures")
-    samples: list[tuple[str, int, Tensor]] = []
-    taken = dict.fromkeys((name for name, _ in fakes), 0)
-    for name, images in cycle(fakes):
-        if len(samples) == count:
-            break
-        if taken[name] < len(images):
-            samples.append((name, taken[name], images[taken[name]]))
-            taken[name] += 1
-    return samples
+def draw_fake_indices(
+    arms: StudyArms, design: StudyDesign, shown: set[int], random: torch.Generator
+) -> list[int]:
+    """Draws the indices of all fakes of a study, each once.
+
+    Fakes with one index share a label, latents or a held-out source, and raters would recognize them. So
+    the indices of the real pictures shown come last.
+    """
+    generator, count = arms[0][1][0], len(arms) * design.pictures
+    indices = torch.randperm(generator.evaluator.protocol.fake, generator=random).tolist()
+    if len(indices) < count:
+        raise InvalidStudy(
+            f"{len(arms)} arms of {design.pictures} pictures need {count} fakes of different index, and "
+            f"each generator has {len(indices)}: lower --pictures"
+        )
+    return sorted(indices, key=shown.__contains__)[:count]
+
+
+def load_fakes_of_arm(
+    generators: Sequence[SavedGenerator], indices: Sequence[int], shown: set[int]
+) -> list[Fake]:
+    """Returns one fake per index, spread over the seeds of an arm."""
+    parts = [
+        load_fakes(generator, indices[number :: len(generators)], shown)
+        for number, generator in enumerate(generators)
+    ]
+    return list(chain.from_iterable(parts))
+
+
+def load_fakes(generator: SavedGenerator, indices: Sequence[int], shown: set[int]) -> list[Fake]:
+    """Returns the measured fakes at the indices.
+
+    Raises InvalidStudy if a fake is generated from a real picture shown.
+    """
+    samples = generator.load_samples()
+    if samples.source is not None and not shown.isdisjoint(indices):
+        raise InvalidStudy(
+            f"{generator.trial.variant} generates fakes from held-out images, and {generator.trial.data} has "
+            f"fewer than {2 * len(shown)} for {len(shown)} fakes and as many real pictures: lower --pictures"
+        )
+    images = to_uint8(samples.images[list(indices)]).cpu()
+    trial = generator.folder.folder.name
+    return [(trial, index, image) for index, image in zip(indices, images, strict=True)]
 
 
 def encode_item(image: Tensor) -> str:  # uint8 [C, H, W]

@@ -8,6 +8,7 @@ import re
 import shutil
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -33,8 +34,15 @@ from ganbench.human_study.error_rates import (
     with_human_error,
 )
 from ganbench.human_study.item_order import fnv1a, item_order, mulberry32
-from ganbench.human_study.key import Key, StudyArm, StudyItem
-from ganbench.human_study.make_page import escape_for_script, render_study_page
+from ganbench.human_study.key import InvalidStudy, Key, StudyArm, StudyItem
+from ganbench.human_study.make_page import (
+    StudyDesign,
+    draw_fake_indices,
+    escape_for_script,
+    load_fakes_of_arm,
+    render_study_page,
+)
+from ganbench.training.sampling import GeneratedSamples
 
 pytestmark = pytest.mark.heavy
 
@@ -207,6 +215,50 @@ def test_study_is_balanced(ganbench, results):
         item.source for item in key.items.values() if item.arm == 0 and item.truth == "fake"
     )
     assert sorted(fakes.values()) == [2, 3]  # from both seeds
+    indices = [item.index for item in key.items.values() if item.arm is not None]
+    assert len(set(indices)) == 20  # in all arms and seeds, and among real pictures
+
+
+def translator_of(name: str, count: int) -> SimpleNamespace:
+    """Returns a saved translator of `count` held-out images."""
+    images = (
+        torch.arange(count, dtype=torch.float32).expand(1, 8, 8, count).permute(3, 0, 1, 2) / 128
+        - 1
+    )
+    return SimpleNamespace(
+        folder=SimpleNamespace(folder=Path(name)),
+        trial=SimpleNamespace(variant="inpainting", data="digits"),
+        evaluator=SimpleNamespace(protocol=SimpleNamespace(fake=count)),
+        load_samples=lambda: GeneratedSamples(images, source=images),
+    )
+
+
+def load_translated_fakes(pictures: int) -> list:
+    """Returns the fakes of four arms of three translators of 160 images, 80 of which are shown."""
+    arms = [(None, [translator_of(f"{arm}{seed}", 160) for seed in range(3)]) for arm in range(4)]
+    design, shown, random = StudyDesign(pictures), set(range(80)), torch.Generator().manual_seed(0)
+    indices = draw_fake_indices(arms, design, shown, random)
+    return [load_fakes_of_arm(arms[n][1], indices[n::4], shown) for n in range(4)]
+
+
+def test_translated_sources_occur_once():
+    fakes = load_translated_fakes(20)
+    assert {index for arm in fakes for _, index, _ in arm} == set(range(80, 160))
+    assert [sorted(Counter(name for name, _, _ in arm).values()) for arm in fakes] == [
+        [6, 7, 7]
+    ] * 4
+    assert all(
+        image.unique().item() == round(127.5 * index / 128)
+        for arm in fakes
+        for _, index, image in arm
+    )
+
+
+def test_too_few_sources_raise():
+    with pytest.raises(InvalidStudy, match="inpainting generates fakes from held-out images"):
+        load_translated_fakes(21)
+    with pytest.raises(InvalidStudy, match="each generator has 160: lower --pictures"):
+        load_translated_fakes(41)
 
 
 def test_study_pictures_equal_key(ganbench, results):
