@@ -3,7 +3,8 @@
 A rate of 50 % is chance. Judgements of one rater are correlated, and so are those of one picture.
 Wilson's interval (1927) therefore uses the effective number of independent judgements. It has the same
 variance as the data under both kinds of clusters (Cameron, Gelbach and Miller, 2011). For shares, see Dean
-and Pagano (2015).
+and Pagano (2015). With few raters this variance is itself uncertain, so the interval is widened by its
+degrees of freedom (Korn and Graubard, 1998).
 """
 
 import math
@@ -15,8 +16,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 
 from ganbench.analysis.agreement import krippendorff_alpha
+from ganbench.analysis.intervals import CONFIDENCE_LEVEL, t_quantile
 from ganbench.analysis.rates import clustered_wilson_interval
 from ganbench.analysis.rows import ARM_COLUMNS
 from ganbench.files import CorruptFile, read_json
@@ -115,13 +118,12 @@ def arm_human_error(key: Key, arm: int, sessions: Sequence[RaterSession]) -> Hum
     wrong = wrong_judgements(key, sessions, items)
     if not wrong.size:
         return HumanError(0, 0, 0.0, *[math.nan] * 5)
-    share, independent = float(wrong.mean()), effective_judgements(wrong)
-    low, high = clustered_wilson_interval(share, independent)
+    low, high = human_error_interval(wrong)
     return HumanError(
         raters=len(sessions),
         judgements=wrong.size,
-        independent=independent,
-        error=share,
+        independent=effective_judgements(wrong),
+        error=float(wrong.mean()),
         low=low,
         high=high,
         fooled=float(wrong[:, truths].mean()),
@@ -138,20 +140,44 @@ def wrong_judgements(key: Key, sessions: Sequence[RaterSession], items: Sequence
     return np.array(rows, dtype=np.float64).reshape(len(sessions), len(items))
 
 
+def human_error_interval(wrong: Wrong) -> tuple[float, float]:
+    """Computes Wilson's interval for the effective number of independent judgements.
+
+    The number shrinks by the squared ratio of the quantiles of the normal and the t distribution.
+    """
+    tail = (1 + CONFIDENCE_LEVEL) / 2
+    shrinkage = (stats.norm.ppf(tail) / t_quantile(tail, degrees_of_freedom(wrong))) ** 2
+    return clustered_wilson_interval(float(wrong.mean()), effective_judgements(wrong) * shrinkage)
+
+
+def degrees_of_freedom(wrong: Wrong) -> float:
+    """Computes Satterthwaite's degrees of freedom of the variance over raters and items."""
+    variances = clustered_variances(wrong)
+    parts = zip(variances, wrong.shape, strict=True)
+    uncertainty = sum(variance**2 / max(1, clusters - 1) for variance, clusters in parts)
+    return sum(variances) ** 2 / uncertainty if uncertainty else math.inf
+
+
 def effective_judgements(wrong: Wrong) -> float:
     """Computes the effective number of independent judgements.
 
     As many independent judgements would estimate the share with the same variance.
     """
     share = wrong.mean()
-    gaps = wrong - share
     single = share * (1 - share) / wrong.size  # the variance if all were independent
     if not single:
         return float(wrong.size)
-    of_raters = correct_variance((gaps.sum(axis=1) ** 2).sum() / wrong.size**2, len(wrong))
-    of_items = correct_variance((gaps.sum(axis=0) ** 2).sum() / wrong.size**2, wrong.shape[1])
+    of_raters, of_items = clustered_variances(wrong)
     variance = max(of_raters + of_items - single, of_raters, of_items, single)
     return float(wrong.size * single / variance)
+
+
+def clustered_variances(wrong: Wrong) -> tuple[float, float]:
+    """Computes the variance of the share with raters as clusters, and with items as clusters."""
+    gaps = wrong - wrong.mean()
+    raters, items = wrong.shape
+    of_raters = correct_variance((gaps.sum(axis=1) ** 2).sum() / wrong.size**2, raters)
+    return of_raters, correct_variance((gaps.sum(axis=0) ** 2).sum() / wrong.size**2, items)
 
 
 def correct_variance(variance: float, clusters: int) -> float:

@@ -65,7 +65,9 @@ def study_sentences(study: dict[str, Any]) -> list[str]:
 
 def agreement_sentences(alpha: float | None, raters: int) -> list[str]:
     if raters < 2:
-        return ["Fewer than two raters count: the agreement of raters is unknown."]
+        return [
+            "Fewer than two raters count: their agreement is unknown, and intervals ignore that raters differ."
+        ]
     if alpha is None:
         return []
     return [f"Agreement of {raters} raters: Krippendorff's alpha {alpha:.2f}."]

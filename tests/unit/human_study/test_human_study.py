@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.special import expit
 from statsmodels.stats.inter_rater import fleiss_kappa
 from statsmodels.stats.proportion import proportion_confint
 
@@ -30,6 +31,7 @@ from ganbench.human_study.answers import (
 )
 from ganbench.human_study.error_rates import (
     effective_judgements,
+    human_error_interval,
     summarize_study,
     with_human_error,
 )
@@ -122,6 +124,16 @@ def test_clustered_interval_has_coverage():
             held[kind] += low <= TRUE_SHARE <= high
     assert held["clustered"] > 0.88 * 300
     assert held["plain"] < 0.75 * 300
+
+
+def test_interval_of_five_raters_has_coverage():
+    """The variance over few raters is uncertain: the effective number alone covers 90 %."""
+    random, held = np.random.default_rng(4), 0
+    for _ in range(800):
+        logit = random.normal(-0.8, 0.8, (5, 1)) + random.normal(0, 0.6, (1, 40))
+        low, high = human_error_interval((random.random((5, 40)) < expit(logit)).astype(float))
+        held += low <= TRUE_SHARE <= high
+    assert held > 0.925 * 800
 
 
 def true_share() -> float:
