@@ -207,7 +207,7 @@ def read(
     content = summarize_study(key, read_answers(files, key))
     frame = read_frame(suite, results)
     write_json(folder / "study.json", content)
-    board = with_human_error(leaderboard(frame), folder)
+    board = with_human_error(leaderboard(frame), frame, folder)
     write_leaderboard(frame, board, run_findings(frame), folder)
     if as_json:
         return print_json(content)

@@ -80,11 +80,18 @@ def summarize_study(key: Key, sessions: Sequence[RaterSession]) -> dict[str, Any
         "data": key.data,
         "exposure": key.exposure,
         "arms": [
-            arm.model_dump() | finite_row(error) for arm, error in zip(key.arms, arms, strict=True)
+            arm.model_dump() | {"trials": trials_of_arm(key, number)} | finite_row(arms[number])
+            for number, arm in enumerate(key.arms)
         ],
         "raters": [finite_row(asdict(rater)) for rater in raters],
         "alpha": None if math.isnan(alpha) else alpha,
     }
+
+
+def trials_of_arm(key: Key, arm: int) -> list[str]:
+    """Returns the trials that generated the fakes of an arm."""
+    items = key.items.values()
+    return sorted({item.source for item in items if (item.arm, item.truth) == (arm, "fake")})
 
 
 def summarize_rater(key: Key, session: RaterSession) -> Rater:
@@ -201,18 +208,22 @@ def finite_row(row: dict[str, Any]) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
 
 
-def with_human_error(board: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """Adds the columns `human error`, with `low` and `high`, to the leaderboard.
+def with_human_error(board: pd.DataFrame, frame: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """Adds the columns `human error`, with `low` and `high`, to the leaderboard of a frame.
 
-    The leaderboard is unchanged if the suite's folder has no study.
+    The leaderboard is unchanged if the suite's folder has no study of trials of the frame.
     """
     try:
         content = read_json(folder / "study.json")
     except CorruptFile:
         content = None
-    if content is None or content.get("schema") != 1 or not content["arms"]:
+    if content is None or content.get("schema") != 1:
         return board
-    arms = pd.DataFrame(content["arms"])[[*ARM_COLUMNS, "error", "low", "high"]]
+    trials = set(frame["trial"].dropna())  # an arm with another budget has other trials
+    judged = [arm for arm in content["arms"] if trials.issuperset(arm.get("trials", ()))]
+    if not judged:
+        return board
+    arms = pd.DataFrame(judged)[[*ARM_COLUMNS, "error", "low", "high"]]
     ends = {end: f"{HUMAN_ERROR_COLUMN} {end}" for end in ("low", "high")}
     names = {"error": HUMAN_ERROR_COLUMN, **ends}
     columns = list(names.values())

@@ -46,7 +46,7 @@ class SuiteReport:
         board, changes = leaderboard(frame), SuiteChanges.of(frame)
         return cls(
             frame=frame,
-            board=with_human_error(board, folder) if folder else board,
+            board=with_human_error(board, frame, folder) if folder else board,
             changes=effect_sections(frame, changes),
             further=make_analyses(frame, {"levels": changes.levels}),
             findings=run_findings(frame, changes, board),

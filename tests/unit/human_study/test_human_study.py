@@ -458,7 +458,8 @@ def test_leaderboard_has_human_error(ganbench, results):
     ][:1]
     assert "human error" in text
     assert re.search(r"\| 0\.3 \[0\.\d+, 0\.\d+\]", row)
-    board = with_human_error(leaderboard(load(results / "small")), results / "small")
+    frame = load(results / "small")
+    board = with_human_error(leaderboard(frame), frame, results / "small")
     known = board[board["human error"].notna()]
     assert set(known["role"]) == {"trial"}
     assert dict(zip(known["loss"], known["human error"], strict=True)) == {
@@ -466,9 +467,19 @@ def test_leaderboard_has_human_error(ganbench, results):
         "non_saturating": 0.0,
     }
     (results / "small" / "study.json").write_text("{")
-    assert "human error" not in with_human_error(
-        leaderboard(load(results / "small")), results / "small"
-    )
+    assert "human error" not in with_human_error(leaderboard(frame), frame, results / "small")
+
+
+def test_human_error_of_other_trials_is_left_out(ganbench, results):
+    """A cell keeps its name with another budget, and its fakes are others."""
+    key = make_study(ganbench, *STUDY_OPTIONS)
+    write_answers(key, "ann", items_of(key, 0, "fake")[:3])
+    ganbench("study", "read", "small", "ann.json")
+    frame = load(results / "small")
+    trained_anew = frame["loss"].eq("hinge") & frame["role"].eq("trial")
+    frame.loc[trained_anew, "trial"] = "another trial"
+    board = with_human_error(leaderboard(frame), frame, results / "small")
+    assert set(board[board["human error"].notna()]["loss"]) == {"non_saturating"}
 
 
 def test_rater_failing_catches_is_left_out(ganbench, results):
