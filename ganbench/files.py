@@ -30,7 +30,7 @@ class CorruptFile(GanbenchError, RuntimeError):
 
 
 def expand_home(text: str | os.PathLike[str]) -> Path:
-    """Returns a path with `~` as the home of a user; the home of an unknown user stays as it is."""
+    """Returns a path with `~` replaced by a home. That of an unknown user stays as it is."""
     return Path(os.path.expanduser(text))
 
 
