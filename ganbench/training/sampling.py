@@ -85,15 +85,15 @@ def concatenate_samples(parts: list[GeneratedSamples]) -> GeneratedSamples:
 def iter_source_batches(
     sources: Mapping[str, Examples], streams: RngStreams, count: int
 ) -> Iterator[dict[str, Batch]]:
-    """Yields batches of `count` sources on the device, repeating them if needed."""
+    """Yields batches of `count` sources on the device. A domain with fewer of them repeats them."""
     placed = {domain: examples.place(streams.device) for domain, examples in sources.items()}
-    least = min(map(len, placed.values()))
     for start in range(0, count, SAMPLES_PER_BATCH):
-        index = (
-            torch.arange(start, min(start + SAMPLES_PER_BATCH, count), device=streams.device)
-            % least
-        )
-        yield {domain: make_batch_on_device(placed[domain], index) for domain in placed}
+        end = min(start + SAMPLES_PER_BATCH, count)
+        index = torch.arange(start, end, device=streams.device)
+        yield {
+            domain: make_batch_on_device(examples, index % len(examples))
+            for domain, examples in placed.items()
+        }
 
 
 def make_batch_on_device(examples: Examples, index: Tensor) -> Batch:

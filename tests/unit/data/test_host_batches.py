@@ -151,3 +151,14 @@ def test_sources_on_disk_equal_memory(both):
     )
     assert len(ours) == len(theirs) == 1
     assert_same_batches(ours[0], theirs[0])
+
+
+def test_larger_domain_repeats_no_source_for_a_smaller_one():
+    """A one-way translator has one fake for each source of its domain, however few the other has."""
+    sizes = {"a": 5, "b": 3}
+    examples = {
+        name: Examples(torch.zeros(n, 1, 2, 2, dtype=torch.uint8)) for name, n in sizes.items()
+    }
+    (batch,) = iter_source_batches(examples, RngStreams(0, CPU), 5)
+    assert batch["a"].index.tolist() == [0, 1, 2, 3, 4]
+    assert batch["b"].index.tolist() == [0, 1, 2, 0, 1]
