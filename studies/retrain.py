@@ -144,10 +144,9 @@ instructions and the same torch. *largest difference* is relative to the publish
 
 ## Another processor
 
-Rows of `modes`, the first runs of `hundred_seeds`, `kurach`, `lucic` and `r3gan_ablation`, and a third of the rows
+The first runs of `hundred_seeds`, `kurach`, `lucic`, `modes` and `r3gan_ablation`, and a third of the rows
 of `transfer` at 8x8 and 16x16, come from another machine with the same torch. Training again here does not
-repeat them, although two trainings here have equal bits. The revision that published `modes`, run here, gives the
-values of today's code to 14 digits. Of the four suites, the table has the
+repeat them, although two trainings here have equal bits. Of the five suites, the table has the
 [second runs](../second_runs/README.md), from this kind of machine.
 
 {shared} trials are in both `{first}` and `{second}`, so both machines trained them: {equal} have an equal
@@ -155,7 +154,7 @@ FID. FID of the second suite is {ratio} times
 that of the first on average (geometric mean, 95 % t interval). The trials are of one network, so each of its {seeds}
 seeds counts once. The interval excludes 1, so a small shift of the mean is shown. The logarithm of the ratio of a
 trial has a standard deviation of {spread:.2f}; over the seeds of `hundred_seeds`, that of FID is 0.22. Another
-processor changes a training by less than another seed does. Of 13 means in the
+processor changes a training by less than another seed does. Of 17 means in the
 [second runs](../second_runs/README.md), one is shifted. Compare arms on one kind of machine.
 """
 

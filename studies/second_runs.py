@@ -16,8 +16,7 @@ import pandas as pd
 
 import ganbench
 from ganbench.analysis.compare import compare_overall, compare_runs
-from ganbench.analysis.effects import effects_by_loss, trick_effects
-from ganbench.analysis.metric_scale import outcome_scale
+from ganbench.analysis.effects import effect_scale, effects_by_loss, trick_effects
 from ganbench.claims.claim_file import load_claim
 from ganbench.claims.judge_claim import judge_claim
 from ganbench.claims.known_claims import find_claim_file
@@ -67,10 +66,32 @@ def read_runs() -> Frames:
     )
     pairs = {suite: (FIRST_RUNS / suite, PUBLISHED / suite) for suite in replaced}
     pairs |= {suite: (PUBLISHED / suite, FOLDER / suite) for suite in repeated}
-    return {
-        suite: (ganbench.load(first), ganbench.load(second))
-        for suite, (first, second) in sorted(pairs.items())
+    return {suite: load_runs(*pairs[suite]) for suite in sorted(pairs)}
+
+
+def load_runs(first: Path, second: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    before, after = ganbench.load(first), ganbench.load(second)
+    return with_protocols_of(before, after), after
+
+
+def with_protocols_of(frame: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    """Returns rows under the names that another run of their suite has for the same protocols.
+
+    An earlier version of the first run of `modes` recorded fewer facts of a protocol, so its name differs. The
+    floors of both runs are equal, and untrained generators have equal values up to rounding.
+    """
+    names = {facts_of_protocol(p): p["id"] for p in other.attrs["plan"]["protocols"].values()}
+    own = frame.attrs["plan"]["protocols"]
+    renamed = {name: names[facts_of_protocol(p)] for name, p in own.items()}
+    result = frame.assign(protocol=frame["protocol"].replace(renamed))
+    result.attrs = frame.attrs | {
+        "plan": frame.attrs["plan"] | {"protocols": other.attrs["plan"]["protocols"]}
     }
+    return result
+
+
+def facts_of_protocol(protocol: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(protocol[key] for key in ("data", "fingerprint", "extractor", "real", "fake"))
 
 
 def compare_values(runs: Frames) -> pd.DataFrame:
@@ -98,7 +119,7 @@ def compare_effects(runs: Frames) -> pd.DataFrame:
 
 
 def effect_rows(suite: str, first: pd.DataFrame, second: pd.DataFrame) -> Iterator[dict[str, str]]:
-    scale = outcome_scale(first)
+    scale = effect_scale(first)
     before, after = (effects_by_place(frame) for frame in (first, second))
     for (tricks, loss), effect in before.items():
         row = {"suite": suite, "trick": tricks, "loss": loss}
