@@ -85,7 +85,7 @@ def concatenate_samples(parts: list[GeneratedSamples]) -> GeneratedSamples:
 def iter_source_batches(
     sources: Mapping[str, Examples], streams: RngStreams, count: int
 ) -> Iterator[dict[str, Batch]]:
-    """Yields batches of `count` sources on the device. A domain with fewer of them repeats them."""
+    """Yields batches of `count` sources on the device; a domain with fewer repeats them."""
     placed = {domain: examples.place(streams.device) for domain, examples in sources.items()}
     for start in range(0, count, SAMPLES_PER_BATCH):
         end = min(start + SAMPLES_PER_BATCH, count)

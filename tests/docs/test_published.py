@@ -1,7 +1,7 @@
 """Pages in results/published equal the rows beside them."""
 
 import re
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import bisections
@@ -21,7 +21,13 @@ from ganbench.analysis.contrasts import (
     estimate_contrast,
     network_of,
 )
-from ganbench.analysis.effects import Effect, effect_scale, outcome_rows, trick_effects
+from ganbench.analysis.effects import (
+    Effect,
+    effect_scale,
+    effects_by_data,
+    outcome_rows,
+    trick_effects,
+)
 from ganbench.analysis.intervals import ratio_or_difference, t_interval
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.analysis.metric_scale import MetricScale
@@ -77,6 +83,31 @@ def test_modes_page_equals_rows(data):
     ]  # without the column of published values
     for line in page_lines(ganbench.load(PUBLISHED / "modes"), data):
         assert line in shown
+
+
+BESIDE_PENALTIES = "r1(weight=1) + r2(weight=1)"
+MIRRORED = {  # by the names on the page
+    "images as they are": BESIDE_PENALTIES,
+    "half mirrored": f"horizontal_flipping + {BESIDE_PENALTIES}",
+    "all mirrored": f"horizontal_flipping(share=1) + {BESIDE_PENALTIES}",
+    "consistency": f"consistency(fakes=10, shift=0) + {BESIDE_PENALTIES}",
+}
+
+
+def test_flipping_page_equals_rows():
+    page = (PUBLISHED / "flipping" / "README.md").read_text(encoding="utf-8")
+    frame = ganbench.load(PUBLISHED / "flipping")
+    board = leaderboard(frame).query("role == 'trial'").set_index(["data", "tricks"])
+    for data, name in product(sorted(frame["data"].dropna().unique()), MIRRORED):
+        entry = board.loc[(data, MIRRORED[name])]
+        fid = f"{entry['fid']:.3g} [{entry['fid low']:.3g}, {entry['fid high']:.3g}]"
+        rest = f"{entry['precision']:.2g} | {entry['recall']:.2g}"
+        assert f"| {data} | {name} | {fid} | {rest} |" in page
+    scale = effect_scale(frame)
+    harmed = [e for e in effects_by_data(frame) if e.tricks == "horizontal_flipping"]
+    assert [e.verdict for e in harmed] == ["harms", "harms"]
+    for effect in harmed:
+        assert format_effect_size(effect, scale) in page
 
 
 TRANSLATORS = {  # by the names on the page
