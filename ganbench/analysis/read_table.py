@@ -36,6 +36,7 @@ ROW_KEY = [
     "step",
 ]
 REQUIRED_COLUMNS = ["suite", "outcome", "value", *(name for name in ROW_KEY if name != "step")]
+NAMES_OF_ARMS = ("data", "variant", "loss", "tricks")
 REQUIRED_PLAN_KEYS = ("suite", "metrics", "analysis", "budget", "seeds", "protocols")
 TEXTS_THAT_MAY_BE_EMPTY = ("plan", "reason", "unit")  # in a CSV file, other empty texts are missing
 ROWS_WITHOUT_TEXT = {"plan": ("role", "floor"), "unit": ("kind", "curve")}
@@ -65,6 +66,7 @@ def read_table(path: Path) -> pd.DataFrame:
         frame = with_row_types(frame, path)
     if not len(frame):
         raise UnusableTable(f"{path} has no rows: keep some when you filter them")
+    require_names_of_arms(frame, path)
     if frame["schema_version"].fillna(0).max() > SCHEMA_VERSION:
         raise UnusableTable(f"{path} was written by a later version of ganbench")
     keys = frame.loc[frame["kind"] == "quality", list(ROW_KEY)]  # curves may repeat a step
@@ -72,6 +74,15 @@ def read_table(path: Path) -> pd.DataFrame:
         raise UnusableTable(f"{path} has {count_of(copies, 'row')} twice: drop the duplicates")
     frame.attrs["plan"] = find_plan(path, metadata)
     return frame
+
+
+def require_names_of_arms(frame: pd.DataFrame, path: Path) -> None:
+    trials = frame[frame["role"].eq("trial")]
+    for name in NAMES_OF_ARMS:
+        if empty := int(trials[name].isna().sum()):
+            raise UnusableTable(
+                f"{path}: column {name} is empty in {count_of(empty, 'row')} of trials: keep its texts"
+            )
 
 
 def read_parquet(path: Path) -> tuple[pd.DataFrame, Mapping[bytes, bytes]]:

@@ -37,6 +37,7 @@ from .hypothesis_tests import MIN_TRAININGS_PER_TEST, CellTrainings
 from .verdict import MIN_BASELINE_RATIO, MIN_BASELINE_TRAININGS, MeasuredSide
 
 FAKES_REMEDY = "Name the images of each training; of one that ended without images, leave them out and add --lost 1"
+LARGEST_MARGIN = 1_000_000
 Settings = Mapping[Any, Any]  # arguments of `evaluate`
 
 
@@ -65,13 +66,15 @@ def split_margin(text: str) -> tuple[str, str]:
 
 
 def parse_margin(text: str, margin: str) -> float:
-    """Returns the amount of a margin; raises SpecError for one that is no number above 0."""
+    """Returns the amount of a margin; raises SpecError for one that is no possible number."""
     try:
         amount = float(margin)
     except ValueError:
         amount = -1.0
     if not 0 < amount < float("inf"):
         raise margin_error(text, text.rpartition("=")[0])
+    if amount > LARGEST_MARGIN:
+        raise SpecError(f"--margin {text}: write an amount of at most {LARGEST_MARGIN:,}")
     return amount
 
 

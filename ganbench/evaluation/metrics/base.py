@@ -5,7 +5,7 @@ A metric is a pure function of the features that an extractor computed for fakes
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from math import isfinite
+from math import inf
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -146,8 +146,9 @@ def is_number(value: object) -> bool:
 def require_possible(label: str, metric: Metric, measured: Measurement) -> None:
     """Raises MetricNotApplicable for a value that the transform cannot scale, or a bad error."""
     reason = describe_impossible(measured.value, metric.transform)
-    if measured.standard_error is not None and not isfinite(measured.standard_error):
-        reason = f"the standard error is {measured.standard_error}; return None if it is unknown"
+    error = measured.standard_error
+    if error is not None and not 0 <= error < inf:
+        reason = f"the standard error is {error}; return None if it is unknown"
     if reason:
         raise MetricNotApplicable(f"metric {label}: {reason}")
 

@@ -124,6 +124,10 @@ REFUSED = {
     "other columns": (lambda rows: pd.DataFrame({"a": [1]}), "it lacks the columns suite, outcome"),
     "texts as values": (lambda rows: rows.assign(value="x"), "column value has no double"),
     "broken seeds": (lambda rows: rows.assign(seed=0.5), "column seed has no int64"),
+    "arms without tricks": (
+        lambda rows: rows.assign(tricks=rows["tricks"].where(rows["tricks"] != "none")),
+        "column tricks is empty in",
+    ),
     "later version": (lambda rows: rows.assign(schema_version=99), "a later version of ganbench"),
     "rows twice": (lambda rows: pd.concat([rows, rows]), "rows twice: drop the duplicates"),
 }

@@ -194,6 +194,10 @@ USAGE_ERRORS = {
         "baseline make x --real digits --baseline c.json --reason x --margin fid=5%",
         "such as fid=0.25; for metrics like FID, 0.25 allows 25% more",
     ),
+    "a margin beyond all values": (
+        "baseline make x --real digits --baseline c.json --reason x --margin fid=1e308",
+        "--margin fid=1e308: write an amount of at most 1,000,000",
+    ),
     "a margin of what is not measured": (
         "baseline make x --real digits --baseline c.json --reason x --margin recall=1",
         "recall is not among --metrics fid,kid",

@@ -119,9 +119,10 @@ def test_wrong_type_is_refused(measure, returned):
         measure(returned)
 
 
-def test_error_that_is_not_finite_has_a_reason(measure):
-    assert measure("Measurement(0.5, float('nan'))") == (
-        "metric mine.py:Mine: the standard error is nan; return None if it is unknown"
+@pytest.mark.parametrize("error", ["nan", "inf", "-1.0"])
+def test_impossible_error_has_a_reason(measure, error):
+    assert measure(f"Measurement(0.5, float('{error}'))") == (
+        f"metric mine.py:Mine: the standard error is {error}; return None if it is unknown"
     )
 
 
