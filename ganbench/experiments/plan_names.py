@@ -25,7 +25,7 @@ def arm_of_item(item: Mapping[str, Any]) -> Arm:
 
 
 def protocols_of_run(plan: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns the protocols of a plan's run, whose extractors measured the learning curves.
+    """Returns the protocols of a plan's run, with the extractors of the learning curves.
 
     They are unknown, and empty, for a plan that was measured again before they were recorded.
     """

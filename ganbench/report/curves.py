@@ -28,7 +28,7 @@ class LearningCurves:
     scores: pd.DataFrame  # one row per training and step
     points: pd.DataFrame  # one row per arm and step: mean, min and max over seeds, medians of costs
     label: str  # the metric's name with the features of the curves
-    floors: frozenset[str]  # data sets whose floors have the curves' protocol
+    floors: frozenset[str]  # data sets with floors of the curves' protocol
 
 
 def learning_curves_of(frame: pd.DataFrame) -> LearningCurves:
