@@ -9,8 +9,9 @@ from ganbench.registry import BACKSLASH_REMEDY, Spec, SpecError, parse_spec, sho
 def find_beside_suite(text: str, folder: Path | None) -> str:
     """Returns a spec of data, with a relative `path` found in the folder of the suite.
 
-    A path that exists relative to the working directory keeps this meaning. The path does not affect
-    the identity of trials, which have the hash of the images. Raises SpecError for an invalid path.
+    A path that exists relative to the working directory keeps this meaning. It is written in one way, so that
+    `imgs` and `./imgs/` are the same data. The path does not affect the identity of trials, which have the hash of
+    the images. Raises SpecError for an invalid path.
     """
     spec = parse_spec(text)
     settings = dict(spec.settings)
@@ -18,12 +19,13 @@ def find_beside_suite(text: str, folder: Path | None) -> str:
     if not isinstance(path, str):
         return text
     check_path_characters(text, path)
-    if folder is None or path_exists(Path(path)):
+    found = Path(path)
+    if folder is not None and not path_exists(found):
+        beside = Path(folder, path).absolute()
+        found = beside if path_exists(beside) else found
+    if str(found) == path:
         return text
-    beside = Path(folder, path).absolute()
-    if not path_exists(beside):
-        return text
-    return str(Spec(spec.name, tuple((settings | {"path": str(beside)}).items())))
+    return str(Spec(spec.name, tuple((settings | {"path": str(found)}).items())))
 
 
 def check_path_characters(text: str, path: str) -> None:

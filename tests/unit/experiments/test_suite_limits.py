@@ -257,6 +257,14 @@ def beside(tmp_path):
     return file
 
 
+def test_one_folder_in_two_spellings_is_refused(beside, monkeypatch):
+    monkeypatch.chdir(beside.parent)
+    text = beside.read_text()
+    again = "\"folder(path='photos', size=8)\", \"folder(path='./photos/', size=8)\""
+    beside.write_text(text.replace("\"folder(path='photos', size=8)\"", again))
+    assert "are the same: leave one of them out" in refusal(beside)
+
+
 def test_paths_are_relative_to_the_suite(beside, monkeypatch):
     monkeypatch.chdir(beside.parents[1])
     photos = beside.parent / "photos"
