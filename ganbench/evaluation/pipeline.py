@@ -126,6 +126,10 @@ class EvaluationPipeline:
         ]
         if self.wanted.held_out is not None:
             notes += notes_on_held_out(self.held_out_extraction, {"fakes": fakes, "reals": reals})
+        if side := self.given_side:
+            notes.append(
+                f"{side} are features as given: values are comparable if {self.label} made them"
+            )
         return notes
 
     @cached_property
@@ -149,6 +153,14 @@ class EvaluationPipeline:
     @property
     def are_vectors(self) -> bool:
         return isinstance(self.fake, VectorSource) and isinstance(self.real, VectorSource)
+
+    @property
+    def given_side(self) -> str | None:
+        """The side that is features, if the extractor makes those of the other side."""
+        if self.are_vectors or self.label == "identity":
+            return None
+        sides = {"fakes": self.fake, "reals": self.real}
+        return next((s for s, source in sides.items() if isinstance(source, VectorSource)), None)
 
     @cached_property
     def extractor(self) -> Extractor:
@@ -384,12 +396,16 @@ class EvaluationPipeline:
     def make_protocol(
         self, fake_extraction: Extraction, real_extraction: Extraction
     ) -> EvaluationProtocol:
-        return EvaluationProtocol(
+        protocol = EvaluationProtocol(
             real=real_extraction.content_hash(),
             reals=len(real_extraction),
             fakes=len(fake_extraction),
             **self.extractor_facts(),
         )
+        if not self.given_side:
+            return protocol
+        decoding = f"{protocol.decoding}; features of {self.given_side} as given"
+        return replace(protocol, decoding=decoding)  # another extractor may have made them
 
     def extractor_facts(self) -> dict[str, Any]:
         """Returns the fields of the protocol that name the estimators and the extractor."""

@@ -231,6 +231,9 @@ def test_saved_features_score_like_their_images(tmp_path, folders, tiny):
         assert of_features[metric] == pytest.approx(of_images[metric], rel=1e-5)
         assert mixed[metric] == pytest.approx(of_images[metric], rel=1e-5)
     assert of_features.terms.extractor == "identity, features as given"
+    assert of_images.terms.id != mixed.terms.id
+    (note,) = [note for note in mixed.notes if "as given" in note]
+    assert note.startswith("fakes are features as given: values are comparable if")
 
 
 def test_points_are_scored_against_their_distribution():
