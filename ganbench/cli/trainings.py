@@ -10,6 +10,7 @@ import typer
 from ganbench.counts import count_of
 from ganbench.devices import usable_cpus
 from ganbench.experiments.plan_names import TRAINED_OUTCOMES, short_id
+from ganbench.experiments.run_options import sets_seeds
 from ganbench.experiments.suite_files import find_suite_file
 
 from .base import FAILED, err, fail, out
@@ -53,8 +54,7 @@ def require_seed_count(seeds: int) -> None:
 def refuse_seeds_twice(seeds: int | None, overrides: Sequence[str]) -> None:
     """Ends the program if an override sets the seeds that --seeds sets too."""
     for text in overrides:
-        keys = text.partition("=")[0].strip().split(".")
-        if seeds is not None and "seeds" in keys:
+        if seeds is not None and sets_seeds(text):
             fail(f"--seeds and -o {text} set the same: leave out one of them")
 
 

@@ -30,6 +30,7 @@ from ganbench.files import (
 from ganbench.records import NewerSchema
 
 from .lease import Busy
+from .run_options import remove_seeds
 from .store import RETRAIN, Attempt, Store, TrialFolder, read_plan, write_plan
 from .store_archive import (
     BadArchive,
@@ -387,5 +388,14 @@ def unite_plans(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     protocols = old["protocols"] | new["protocols"]
     united = {**old, "trials": old["trials"] + added, "protocols": protocols}
     if "seeds" in old and "seeds" in new:
-        united["seeds"] = sorted({*old["seeds"], *new["seeds"]})
+        united |= unite_seeds(old, new)
     return united
+
+
+def unite_seeds(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Returns the seeds of both plans, and options of a run with them if ours has fewer."""
+    seeds = sorted({*old["seeds"], *new["seeds"]})
+    if seeds == old["seeds"] or "adaptive" in old:
+        return {"seeds": seeds}
+    override = f"budget.{old['profile']}.seeds={seeds}"  # precedes the seeds of the suite
+    return {"seeds": seeds, "options": [*remove_seeds(old.get("options", [])), "-o", override]}

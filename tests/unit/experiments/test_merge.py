@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import tarfile
@@ -281,18 +282,46 @@ def test_left_overs_with_the_number_of_this_process_are_replaced(theirs, ours, a
 # Plans
 
 
-def test_parts_of_a_run_give_one_plan(theirs, ours, tmp_path):
-    plan = read_json(theirs / "small" / "plan.json")
-    for seed in plan["seeds"]:
-        part = tmp_path / f"part{seed}"
+@pytest.fixture
+def merge_seed(theirs, ours, tmp_path):
+    """Merges one seed of the finished run into our store, as a part with options of its own."""
+
+    def merge(seed, *options):
+        part, plan = tmp_path / f"part{seed}", read_plan(theirs / "small")
         items = [item for item in plan["trials"] if item["seed"] == seed]
-        write_json(part / "small" / "plan.json", {**plan, "trials": items, "seeds": [seed]})
+        own = {"trials": items, "seeds": [seed], "options": list(options)}
+        write_json(part / "small" / "plan.json", plan | own)
         for item in items:
             source = Store(theirs).trial_folder(item["trial"]).folder
             shutil.copytree(source, part / source.relative_to(theirs), dirs_exist_ok=True)
         shutil.copytree(theirs / "floors", part / "floors")
         assert merge_source(part, ours).differences == []
-    assert read_json(ours / "small" / "plan.json") == plan
+
+    return merge
+
+
+def test_parts_of_a_run_give_one_plan(theirs, ours, merge_seed):
+    plan = read_json(theirs / "small" / "plan.json")
+    for seed in plan["seeds"]:
+        merge_seed(seed, "-o", f"seeds=[{seed}]")
+    options = ["-o", "budget.cpu.seeds=[0, 1]"]
+    assert read_json(ours / "small" / "plan.json") == plan | {"options": options}
+    assert statuses(ours) == statuses(theirs)
+
+
+@pytest.mark.parametrize("seeds", [("-o", "seeds=[0]"), ("--seeds", "1")])
+def test_command_of_united_parts_goes_on_with_all_seeds(
+    ganbench, small_run, theirs, ours, merge_seed, seeds
+):
+    shutil.copy(small_run.parent / "small.toml", "small.toml")
+    merge_seed(0, *seeds, "--workers", "0", "--device", "cpu")
+    merge_seed(1, "-o", "seeds=[1]")
+    last = read_plan(ours / "small")["trials"][-1]["trial"]
+    Store(ours).trial_folder(last).delete_results()
+    command = ganbench("status", "small", "--results", ours)[1].split("`")[1]
+    code, out, err = ganbench(*shlex.split(command)[1:])
+    assert (code, err) == (0, "")
+    assert "Replaced the tables" not in out
     assert statuses(ours) == statuses(theirs)
 
 
