@@ -8,6 +8,7 @@ import pandas as pd
 
 from ganbench.analysis.leaderboard import NO_REASON
 from ganbench.analysis.rows import name_processors
+from ganbench.experiments.run_options import remove_seeds
 from ganbench.experiments.suite_files import known_suites
 from ganbench.report.analyses import ANALYSES, format_columns
 from ganbench.report.arm_names import ArmNamer
@@ -123,9 +124,9 @@ def options_of_every_machine(plan: dict[str, Any]) -> list[str]:
     if WORKERS in options:
         place = options.index(WORKERS)
         del options[place : place + 2]
-    seeds = plan["seeds"]
+    seeds, has_seeds = plan["seeds"], remove_seeds(options) != options
     needed = {"--device": plan["device"], "--profile": plan["profile"]}
-    if seeds == list(range(len(seeds))) and "adaptive" not in plan:
+    if seeds == list(range(len(seeds))) and "adaptive" not in plan and not has_seeds:
         needed["--seeds"] = len(seeds)
     left_out = {name: value for name, value in needed.items() if name not in options}
     return options + [word for name, value in left_out.items() for word in (name, str(value))]

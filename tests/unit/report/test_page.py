@@ -263,6 +263,10 @@ def make_plan(**entries):
         ),
         ({"seeds": [3, 4]}, "ganbench run bench --device cpu --profile cpu"),
         (
+            {"options": ["-o", "seeds=[0, 1]"]},
+            "ganbench run bench -o 'seeds=[0, 1]' --device cpu --profile cpu",
+        ),
+        (
             {"options": ["-o", "numerics.stacked=true", "--seeds", "2", "--workers", "4"]},
             "ganbench run bench -o numerics.stacked=true --seeds 2 --device cpu --profile cpu",
         ),
