@@ -67,4 +67,5 @@ def make_report(what: str, override: list[str] | None) -> Any:
     if not find_suite_file(what).is_file() and not path.suffix:
         return check_package(what)
     suite, name, chosen = read_suite(what, "cpu", overrides=override or (), seeds=1)
-    return check_methods(cells_of_plan(plan_trials(suite, name, chosen)), suite.metrics)
+    cells = cells_of_plan(plan_trials(suite, name, chosen))
+    return check_methods(cells, suite.metrics, suite.protocol)

@@ -132,7 +132,7 @@ def suite_verdict(suite: str, reference: Any, exact: bool, block: int, place: Tr
     gate_run = GateRun.of(read, name, chosen, seeds_of_block(read, name, block))
     if reasons := training_refusals(gate_run, reference):
         return refused_verdict(reasons)
-    methods = check_methods(cells_of_plan(gate_run.plan), read.metrics)
+    methods = check_methods(cells_of_plan(gate_run.plan), read.metrics, read.protocol)
     with train_in_store(gate_run, place, fresh=True) as (side, _):
         verdict = decide_gate_verdict(
             reference, side, terms.margins, terms.false_alarms, len(gate_run.seeds), exact

@@ -94,6 +94,14 @@ def test_photos_end_in_a_leaderboard(ganbench, photos, tmp_path, no_weights, ext
     assert Path("results/mine/report.html").read_text().count(EQUAL_COUNTS) == 1
 
 
+def test_methods_are_checked_under_the_protocol_of_the_suite(
+    ganbench, photos, tmp_path, no_weights
+):
+    code, out, err = ganbench("check", write_suite(tmp_path, "identity"))
+    assert (code, err) == (0, "")
+    assert ": 0 faults." in out
+
+
 @pytest.mark.parametrize("command", ["plan", "run"])
 def test_missing_weights_are_refused_with_remedies(ganbench, photos, tmp_path, no_weights, command):
     code, out, err = ganbench(command, write_suite(tmp_path), "--device", "cpu")

@@ -21,11 +21,11 @@ FEATURE_TOLERANCE = 1e-5  # of float32 features, relative to the largest
 PLACE = "measuring"
 
 
-def check_measuring(cells: list[CheckedCell]) -> Iterator[CheckedMethod]:
-    """Checks how each data set of the cells is measured."""
+def check_measuring(cells: list[CheckedCell], protocol: str) -> Iterator[CheckedMethod]:
+    """Checks how each data set of the cells is measured under a protocol."""
     yield run_check(PLACE, "levels", level_faults)
     for data in dict.fromkeys(cell.data for cell in cells):
-        evaluator = evaluator_for(data, "cpu")
+        evaluator = evaluator_for(data, "cpu", protocol)
         if isinstance(evaluator.extractor, Classifier):
             yield run_check(data, "features", partial(feature_faults, evaluator))
         if max(map(len, evaluator.split.train.values())) <= MAX_REFERENCE:

@@ -5,6 +5,7 @@ from functools import partial
 
 from ganbench.devices import Numerics
 from ganbench.evaluation.metrics import METRICS
+from ganbench.evaluation.protocols.base import DEFAULT_PROTOCOL
 from ganbench.experiments.plan import PlannedTrial
 from ganbench.registry import parse_spec
 
@@ -29,7 +30,9 @@ def cells_of_plan(plan: Iterable[PlannedTrial]) -> list[CheckedCell]:
     return list(cells.values())
 
 
-def check_methods(cells: list[CheckedCell], metrics: Iterable[str]) -> MethodReport:
+def check_methods(
+    cells: list[CheckedCell], metrics: Iterable[str], protocol: str = DEFAULT_PROTOCOL
+) -> MethodReport:
     """Checks losses, tricks and trainings of all cells, and metrics, against closed forms.
 
     A trick or loss with the same settings in several cells is checked in each, because it acts on
@@ -38,7 +41,7 @@ def check_methods(cells: list[CheckedCell], metrics: Iterable[str]) -> MethodRep
     Numerics("cpu").apply()  # one thread: the networks are small, and other processes may run
     labels = list(map(METRICS.label, metrics))
     checked = [one for cell in cells for one in check_cell(cell)]
-    checked += [*check_measuring(cells), *check_metrics(labels)]
+    checked += [*check_measuring(cells, protocol), *check_metrics(labels)]
     return MethodReport(checked, list(dict.fromkeys(list_unchecked(cells, labels))))
 
 
