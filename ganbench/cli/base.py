@@ -94,7 +94,7 @@ class CommandGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except NotDownloaded as error:
-            fail_or_download(error)
+            fail_or_download(error, self.commands[ctx.invoked_subcommand])
         except GanbenchError as error:
             fail(str(error), error.exit_code)
         except OWN_ENDINGS:
@@ -126,10 +126,11 @@ def refuse_options(owner: str, given: dict[str, Any]) -> None:
             fail(f"--{name} is an option {owner}")
 
 
-def fail_or_download(error: NotDownloaded) -> NoReturn:
+def fail_or_download(error: NotDownloaded, command: Any) -> NoReturn:
     """Ends the program with the remedies; on a terminal, offers the download first."""
-    from .weights import download_on_request
+    from .weights import download_on_request, fit_remedies
 
+    error = fit_remedies(error, {option.name for option in command.params})
     if error.download and sys.stdin.isatty() and err.is_terminal:
         download_on_request(error)
     fail(str(error), error.exit_code)

@@ -9,7 +9,14 @@ import typer
 from ganbench.experiments.suite_files import find_suite_file
 
 from .base import app, fail, out
-from .options import Json, Override, Trust, VerdictFile, refuse_long_names
+from .options import (
+    InceptionWeights,
+    Json,
+    Override,
+    Trust,
+    VerdictFile,
+    refuse_long_names,
+)
 from .streams import print_json
 from .trainings import read_suite
 from .verdict_output import end_with_files, save_verdict
@@ -29,6 +36,7 @@ def check(
     what: What,
     override: Override = None,
     trust: Trust = False,
+    inception_weights: InceptionWeights = None,
     as_json: Json = False,
     verdict: VerdictFile = None,
 ) -> None:

@@ -36,6 +36,17 @@ def holds_image_files(text: str) -> bool:
         return False
 
 
+def fit_remedies(error: NotDownloaded, options: set[str]) -> NotDownloaded:
+    """Returns the error with --protocol in its remedy if the command has no --extractor."""
+    from ganbench.evaluation.extractors.weight_files import OTHER_EXTRACTOR
+
+    if "extractor" in options or "protocol" not in options:
+        return error
+    name = OTHER_EXTRACTOR.split()[-1]
+    protocol = f"--protocol \"ganbench(extractor='{name}')\""
+    return NotDownloaded(error.args[0].replace(OTHER_EXTRACTOR, protocol), error.download)
+
+
 def download_on_request(error: NotDownloaded) -> None:
     """Offers a download; after it, runs the same command again in place of this process.
 

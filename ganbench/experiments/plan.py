@@ -10,6 +10,7 @@ from ganbench.data.base import NotDownloaded
 from ganbench.devices import Numerics
 from ganbench.evaluation.evaluator import evaluator_for
 from ganbench.evaluation.extractors import EXTRACTORS
+from ganbench.evaluation.extractors.weight_files import OTHER_EXTRACTOR
 from ganbench.evaluation.image_warnings import notes_on_counts
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.protocols import PROTOCOLS
@@ -177,7 +178,9 @@ def require_extractors(grid: Iterable[Cell], device: str, protocol: str) -> None
         except NotDownloaded as missing:
             if "efficientnet" in evaluator.extractor_spec:
                 raise
-            raise NotDownloaded(f"{missing}. {WITHOUT_DOWNLOAD}") from missing
+            remedies = f"{missing}. {WITHOUT_DOWNLOAD}"  # commands on suites have no --extractor
+            remedies = remedies.replace(f"{OTHER_EXTRACTOR}, no download. Or ", "")
+            raise NotDownloaded(remedies) from missing
 
 
 def plan_notes(plan: Iterable[PlannedTrial], suite: Suite) -> list[str]:

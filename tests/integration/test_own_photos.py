@@ -102,13 +102,14 @@ def test_methods_are_checked_under_the_protocol_of_the_suite(
     assert ": 0 faults." in out
 
 
-@pytest.mark.parametrize("command", ["plan", "run"])
-def test_missing_weights_are_refused_with_remedies(ganbench, photos, tmp_path, no_weights, command):
-    code, out, err = ganbench(command, write_suite(tmp_path), "--device", "cpu")
+@pytest.mark.parametrize("line", ["plan --device cpu", "run --device cpu", "check"])
+def test_missing_weights_are_refused_with_remedies(ganbench, photos, tmp_path, no_weights, line):
+    code, out, err = ganbench(*line.split(), write_suite(tmp_path))
     assert code == 2
     assert "done" not in out
     assert "ganbench download inception" in err
     assert "efficientnet_lite0" in err
+    assert "--extractor" not in err  # a suite has it in its protocol
     assert not (tmp_path / "results" / "mine" / "plan.json").exists()
 
 

@@ -32,6 +32,9 @@ inception's weights are not on this machine.
   file:      --inception-weights FILE or GANBENCH_INCEPTION=FILE
   other:     --extractor efficientnet_lite0, no download
 """
+WITH_PROTOCOL = MESSAGE.replace(
+    "--extractor efficientnet_lite0", "--protocol \"ganbench(extractor='efficientnet_lite0')\""
+)
 # Runs the program without internet: the published address is a file of this machine.
 PROGRAM = """
 import sys
@@ -80,8 +83,8 @@ def machine(tmp_path, monkeypatch) -> Path:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_missing_weights_have_one_message(machine, ganbench, command):
-    code, out, err = ganbench(*COMMANDS[command])
-    assert (code, out, err) == (2, "", MESSAGE)
+    message = WITH_PROTOCOL if command in ("floor", "measure") else MESSAGE
+    assert ganbench(*COMMANDS[command]) == (2, "", message)
 
 
 def test_missing_weights_are_found_without_torch(machine):
