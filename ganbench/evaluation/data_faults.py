@@ -1,6 +1,6 @@
 """Faults of examples that a data set loads: their type, shape, values and labels."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ def find_data_faults(data: Data, split: Split) -> Iterator[str]:
         for domain, shape in data.shapes.items():
             yield from image_faults(f"{side} examples", examples[domain].images, shape)
             yield from label_faults(f"{side} labels", examples[domain], data.classes)
+        yield from missing_label_faults(side, examples.values(), data.classes)
         if data.has_targets:
             first, last = next(iter(data.shapes)), list(data.shapes.values())[-1]
             yield from target_faults(side, examples[first], last)
@@ -47,11 +48,20 @@ def target_faults(side: str, sources: Examples, declared: Shape) -> Iterator[str
         yield from image_faults(f"{side} targets", sources.truth, declared)
 
 
+def missing_label_faults(side: str, domains: Iterable[Examples], classes: int) -> Iterator[str]:
+    """Yields a sentence if classes are declared and no domain of a side has labels."""
+    if classes and all(examples.labels is None for examples in domains):
+        yield (
+            f"classes = {classes} is declared, and {side} examples have no labels: pass them as "
+            "Examples(images, labels), or leave out classes"
+        )
+
+
 def label_faults(what: str, examples: Examples, classes: int) -> Iterator[str]:
     labels = examples.labels
-    if labels is None or not len(labels):
+    if labels is None:
         return
     if labels.dtype != torch.int64 or labels.shape != (len(examples),):
         yield f"{what} are {labels.dtype} {list(labels.shape)}, expected torch.int64 [{len(examples)}]"
-    elif classes and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+    elif classes and len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
         yield f"{what} lie in {int(labels.min())} to {int(labels.max())}, of {classes} classes"

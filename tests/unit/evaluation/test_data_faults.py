@@ -54,13 +54,31 @@ POINTS = torch.tensor([[0.0, 1.0], [math.nan, 1.0], [2.0, 3.0]])
         ((2,), POINTS[:0], None, "there are no train examples"),
         ((2,), POINTS[2:], torch.tensor([2]), "train labels lie in 2 to 2, of 2 classes"),
         ((2,), POINTS[2:], torch.tensor([1.0]), "expected torch.int64 [1]"),
+        ((2,), POINTS[2:], torch.tensor([]).long(), "torch.int64 [0], expected torch.int64 [1]"),
         ((2,), POINTS[2:], torch.tensor([1]), ""),
     ],
 )
 def test_each_fault_is_named(shape, images, labels, sentence):
-    faults = faults_of(shape, images, labels, classes=2)
+    faults = faults_of(shape, images, labels, classes=0 if labels is None else 2)
     assert sentence in "".join(faults)
     assert len(faults) == bool(sentence)
+
+
+@pytest.mark.parametrize("sides", [("train", "held-out"), ("held-out",)])
+def test_declared_classes_need_labels_on_both_sides(sides):
+    data, points = Data(), POINTS[2:]
+    object.__setattr__(data, "shapes", {IMAGE: (2,)})
+    object.__setattr__(data, "classes", 3)
+    split = Split(
+        *(
+            {IMAGE: Examples(points, None if side in sides else torch.tensor([1]))}
+            for side in ("train", "held-out")
+        )
+    )
+    faults = [fault.partition(":")[0] for fault in find_data_faults(data, split)]
+    assert faults == [
+        f"classes = 3 is declared, and {side} examples have no labels" for side in sides
+    ]
 
 
 class Translated(Data):
