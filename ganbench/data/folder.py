@@ -64,11 +64,12 @@ class Folder(Data):
         check_channels(self.channels)
         check_held_out(self.held_out)
         self.require_path()
-        if self.labelled and not self.class_names():
-            raise ValueError(f"{self.root_path} has no folders to take the labels from")
+        names = self.class_names() if self.labelled else []
+        if self.labelled:
+            self.require_two_classes(names)
         shape = (self.channels, check_image_size(self.size, MAX_IMAGE_SIDE_PIXELS), self.size)
         object.__setattr__(self, "shapes", {IMAGE: shape})
-        object.__setattr__(self, "classes", len(self.class_names()) if self.labelled else 0)
+        object.__setattr__(self, "classes", len(names))
 
     def require_path(self) -> None:
         """Raises ValueError if there is no such folder or archive."""
@@ -84,6 +85,16 @@ class Folder(Data):
             raise ValueError(f"there is no folder {path}")
         elif not path.exists():
             raise ValueError(f"there is no archive {path}")
+
+    def require_two_classes(self, names: list[str]) -> None:
+        """Raises ValueError if there are fewer than two classes."""
+        if not names:
+            raise ValueError(f"{self.root_path} has no folders to take the labels from")
+        if len(names) == 1:
+            raise ValueError(
+                f"{self.root_path} has a single class, {names[0]}: set path to the folder with the "
+                "class folders, pack these at the top, or leave out labelled"
+            )
 
     @property
     def root_path(self) -> Path:

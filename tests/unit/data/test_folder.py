@@ -1,5 +1,6 @@
 """The `folder` data set: reading images, splitting them, and refusing unusable ones."""
 
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -269,6 +270,19 @@ def test_zip_archive_equals_its_folder(folder, tmp_path):
     packed = folder_data(tmp_path / "mine.zip", labelled=True)
     assert packed.classes == 2
     assert packed.load().fingerprint() == folder_data(folder, labelled=True).load().fingerprint()
+
+
+@pytest.mark.parametrize("suffix", ["zip", "tar", ""])
+def test_single_class_is_refused(folder, tmp_path, suffix):
+    """`zip -r photos.zip photos/` puts all class folders into one folder."""
+    path = tmp_path / "mine"
+    path.mkdir()
+    folder.rename(path / "photos")
+    if suffix:
+        path = shutil.make_archive(str(path), suffix, path)
+    assert folder_data(path).load().train[IMAGE].labels is None
+    with pytest.raises(SpecError, match=r"mine.* has a single class, photos: set path"):
+        DATA.make(f"folder(path={str(path)!r}, size=8, labelled=true)")
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
