@@ -235,6 +235,14 @@ def test_data_that_change_are_explained(check_source):
     )
 
 
+def test_labels_without_classes_are_explained(check_source):
+    source = (EXAMPLES / "moons.py").read_text()
+    labelled = source.replace("points, _", "points, labels").replace(
+        ".float())", ".float(), torch.from_numpy(labels))"
+    )
+    assert "train examples have labels, and classes are not declared" in check_source(labelled)
+
+
 # Finding parts, and the command
 
 

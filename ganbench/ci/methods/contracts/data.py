@@ -16,6 +16,8 @@ def check_data(text: str) -> Iterator[str]:
     if split.compute_fingerprint() != again.compute_fingerprint():
         yield "two loads give different examples: draw from a torch.Generator with a seed"
     yield from find_data_faults(data, split)
+    if not data.classes and any(own.labels is not None for own in split.train.values()):
+        yield "train examples have labels, and classes are not declared: set classes to their number"
     for domain in split.train:
         pair = (side[domain].images.flatten(1) for side in (split.train, split.held_out))
         if shared := count_shared(*pair):
