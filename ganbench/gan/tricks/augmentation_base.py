@@ -1,4 +1,4 @@
-"""Helpers of tricks on images: the refusal of other data, and shifts by whole pixels.
+"""Helpers of tricks on images: refusals of other data, mirroring, and whole-pixel shifts.
 
 A clip is changed as one image whose channels are its frames' channels, so all frames change alike.
 """
@@ -40,6 +40,16 @@ def refuse_without_pixels(trick: str, config: BuildConfig) -> str | None:
     if all(modality_of_shape(shape) is CLIPS for shape in config.shapes.values()):
         return None
     return refuse_non_images(trick, config)
+
+
+def choose_examples(x: Tensor, share: float, random: torch.Generator) -> Tensor:
+    """Chooses each example with the probability `share`: [N, ...] => booleans [N]."""
+    return draw_rows(torch.rand, (len(x),), generator=random, device=x.device) < share
+
+
+def flip_chosen(x: Tensor, chosen: Tensor) -> Tensor:
+    """Mirrors chosen examples left to right: [N, ..., W], booleans [N] => [N, ..., W]."""
+    return torch.where(chosen.view(-1, *[1] * (x.ndim - 1)), x.flip(-1), x)
 
 
 def shift_images(

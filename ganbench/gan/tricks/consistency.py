@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from ganbench.gan.adversarial_batch import AdversarialBatch
-from ganbench.gan.batch_slices import draw_rows
 from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.tasks.base import Terms
 
-from .augmentation_base import refuse_without_pixels, shift_images
+from .augmentation_base import choose_examples, flip_chosen, refuse_without_pixels, shift_images
 from .base import Trick
 
 
@@ -50,7 +49,5 @@ class Consistency(Trick):
 
     def augment(self, x: Tensor, random: torch.Generator) -> Tensor:
         if self.flip:
-            size = (len(x), *[1] * (x.ndim - 1))
-            coin = draw_rows(torch.rand, size, generator=random, device=x.device)
-            x = torch.where(coin < 0.5, x.flip(-1), x)
+            x = flip_chosen(x, choose_examples(x, 0.5, random))
         return shift_images(x, self.shift, "reflect", random)

@@ -10,15 +10,11 @@ data when mirrored. `ada` and `consistency` mirror the discriminator's input ins
 from dataclasses import replace
 from itertools import chain
 
-import torch
-from torch import Tensor
-
 from ganbench.data.base import Batch
-from ganbench.gan.batch_slices import draw_rows
 from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.tasks.base import Batches
 
-from .augmentation_base import refuse_without_pixels
+from .augmentation_base import choose_examples, flip_chosen, refuse_without_pixels
 from .base import Trick
 from .compatibility import has_conditions_per_sample
 
@@ -42,10 +38,9 @@ class HorizontalFlipping(Trick):
     def flip_some(self, domain: str, batch: Batch) -> Batch:
         """Mirrors a share of a domain's examples."""
         assert self.context is not None
-        random, x = self.context.of(domain).random, batch.images
-        chosen = draw_rows(torch.rand, (len(x),), generator=random, device=x.device) < self.share
+        chosen = choose_examples(batch.images, self.share, self.context.of(domain).random)
         truth = None if batch.truth is None else flip_chosen(batch.truth, chosen)
-        return replace(batch, images=flip_chosen(x, chosen), truth=truth)
+        return replace(batch, images=flip_chosen(batch.images, chosen), truth=truth)
 
 
 def refuse_stated_sides(config: BuildConfig) -> str | None:
@@ -56,8 +51,3 @@ def refuse_stated_sides(config: BuildConfig) -> str | None:
     if "left" not in chain.from_iterable(grammar.values.values()):
         return None
     return "the captions of these data state left and right, and a mirrored image would have a wrong one"
-
-
-def flip_chosen(x: Tensor, chosen: Tensor) -> Tensor:
-    """Mirrors the chosen examples: [N, ..., W], booleans [N] => [N, ..., W]."""
-    return torch.where(chosen.view(-1, *[1] * (x.ndim - 1)), x.flip(-1), x)
