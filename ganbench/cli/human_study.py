@@ -159,26 +159,35 @@ def done_rows_by_arm(suite: str, cells: list[str], results: Path) -> list[Any]:
     if done.empty:
         fail(f"no trial of the chosen cells is done in {suite}")
     arms = dict(list(done.groupby(CELL_KEY_COLUMNS, sort=False, dropna=False)))
-    return list(arms.values()) if cells else leading_arms(frame, arms)
+    return (
+        list(arms.values())
+        if cells
+        else leading_arms(frame, arms, require_sampler_store(suite, results))
+    )
 
 
-def leading_arms(frame: Any, arms: dict[Any, Any]) -> list[Any]:
+def leading_arms(frame: Any, arms: dict[Any, Any], store: Any) -> list[Any]:
     """Returns the best cells of the first image data set, by the leaderboard."""
     from ganbench.analysis.leaderboard import leaderboard
-    from ganbench.data import DATA
-    from ganbench.data.modality import IMAGES, modality_of_shape
 
     board = leaderboard(frame)
     ranked = board[board["rank"].notna()]
-    on_images = [
-        data
-        for data in ranked["data"].unique()
-        if any(modality_of_shape(shape) is IMAGES for shape in DATA.make(data).shapes.values())
-    ]
+    trials = {rows["data"].iloc[0]: rows["trial"].iloc[0] for rows in arms.values()}
+    on_images = [data for data in ranked["data"].unique() if has_images(trials[data], store)]
     if not on_images:
         fail(f"{frame.attrs['plan']['suite']} has no image data set, and a study needs images")
     best = ranked[ranked["data"].eq(on_images[0])].head(LEADING_ARMS)
     return [arms[tuple(row)] for row in best[CELL_KEY_COLUMNS].fillna("").to_numpy()]
+
+
+def has_images(trial: str, store: Any) -> bool:
+    """Returns whether a trial was trained on images."""
+    from ganbench.data import DATA
+    from ganbench.data.modality import IMAGES, modality_of_shape
+    from ganbench.experiments.trial import read_trial
+
+    data = DATA.make(read_trial(store, trial).data)
+    return any(modality_of_shape(shape) is IMAGES for shape in data.shapes.values())
 
 
 @study.command()

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ganbench.data import DATA
 from ganbench.data.base import IMAGE, Data, Examples, NotDownloaded, Split, to_uint8
+from ganbench.data.image_paths import name_data
 from ganbench.evaluation.extractors import DISTANCES, EXTRACTORS
 from ganbench.evaluation.extractors.base import Extractor, describe_wrong_shape, extract_features
 from ganbench.evaluation.metrics import METRICS
@@ -74,7 +75,7 @@ class Evaluator:
         return ProtocolRecord(
             rules=self.spec.name,
             rules_version=self.rules.version,
-            data=self.name,
+            data=name_data(self.name),
             fingerprint=self.fingerprint,
             extractor=self.extractor.label_with_weights(EXTRACTORS.label(self.extractor_spec)),
             extractor_version=self.extractor.version,

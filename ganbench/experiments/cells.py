@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from ganbench.data.image_paths import name_data
 from ganbench.gan.hyperparameters import Hyperparameters
 from ganbench.gan.recipe import Recipe
 from ganbench.gan.variants import resolve_variant
@@ -34,7 +35,8 @@ class Cell:
 
     def __str__(self) -> str:
         chain = format_chain(self.tricks)
-        return join_names([self.data, self.variant, self.loss, chain, self.plan])
+        data = name_data(self.data)
+        return join_names([data, self.variant, self.loss, chain, self.plan])
 
 
 def count_cells(suite: "Suite", grid: "GridConfig") -> int:

@@ -358,13 +358,26 @@ def merge_plan(theirs: Path, ours: Path) -> list[str]:
     if old is None:
         write_bytes(ours / "plan.json", (theirs / "plan.json").read_bytes())
         return []
-    difference = first_difference(settings_of_plan(old), settings_of_plan(new))
-    if difference:
+    settings = first_difference(settings_of_plan(old), settings_of_plan(new))
+    if difference := settings or changed_data(old, new):
         return [f"suite {ours.name}: two plans differ, ours is kept: {difference}"]
     united = unite_plans(old, new)
     if united != old:
         write_plan(ours, united)
     return []
+
+
+def changed_data(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
+    """Returns a clause on the first data set with other examples in their plan."""
+    known, others = content_of_data(ours), content_of_data(theirs)
+    changed = [name for name in others if known.get(name, others[name]) != others[name]]
+    return f"{changed[0]} has other examples there" if changed else ""
+
+
+def content_of_data(plan: dict[str, Any]) -> dict[str, str]:
+    """Returns the hash of the examples of each data set of a plan, by its name."""
+    protocols = [p for p in plan["protocols"].values() if "fingerprint" in p]
+    return {protocol["data"]: protocol["fingerprint"] for protocol in protocols}
 
 
 def settings_of_plan(plan: dict[str, Any]) -> dict[str, Any]:

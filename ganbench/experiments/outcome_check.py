@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+from ganbench.data.image_paths import name_data
 from ganbench.evaluation.evaluator import Evaluator, evaluator_for
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.metrics.base import REQUIREMENT_CHECKS, MetricNotApplicable
@@ -54,7 +55,7 @@ def require_sources(tasks: Tasks, device: str, protocol: str) -> None:
     """
     fakes = PROTOCOLS.make(protocol).fakes
     lines = [
-        f"{data}: {count:,} held-out examples, so write fakes={count} or fewer"
+        f"{name_data(data)}: {count:,} held-out examples, so write fakes={count} or fewer"
         for data, count in count_sources(tasks, device, protocol).items()
         if count < fakes
     ]
@@ -94,7 +95,7 @@ def metric_notes(tasks: Tasks, device: str, suite: Suite) -> list[str]:
         for metric in dict.fromkeys([outcome, *suite.metrics])
     }
     notes = [
-        f"{data}: no effects on {outcome}, which {reason}"
+        f"{name_data(data)}: no effects on {outcome}, which {reason}"
         for data, reason in reasons.pop(outcome).items()
         if reason
     ]

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from ganbench.data import DATA
 from ganbench.data.base import NotDownloaded
+from ganbench.data.image_paths import name_data
 from ganbench.devices import Numerics
 from ganbench.evaluation.evaluator import evaluator_for
 from ganbench.evaluation.extractors import EXTRACTORS
@@ -189,7 +190,7 @@ def plan_notes(plan: Iterable[PlannedTrial], suite: Suite) -> list[str]:
     tasks = tasks_by_data((item.trial.data, item.trial.recipe) for item in plan)
     notes = metric_notes(tasks, plan[0].trial.device, suite) if plan else []
     for data, device in data_and_devices(plan):
-        notes += [f"{data}: {note}" for note in evaluator_for(data, device).split.notes]
+        notes += note_data(data, evaluator_for(data, device).split.notes)
         notes += small_set_notes(data, device, suite)
     if images := uneven_images(plan):
         notes.append(f"{WHOLE_STEPS}, so that arms see {images[0]:,} to {images[1]:,} images")
@@ -209,7 +210,12 @@ def small_set_notes(data: str, device: str, suite: Suite) -> list[str]:
     evaluator = evaluator_for(data, device, suite.protocol)
     width = evaluator.extract(evaluator.reference[:1]).features.shape[1]
     counts = evaluator.protocol.fake, evaluator.protocol.real
-    return [f"{data}: {note}" for note in notes_on_counts(*counts, width, suite.metrics)]
+    return note_data(data, notes_on_counts(*counts, width, suite.metrics))
+
+
+def note_data(data: str, notes: Iterable[str]) -> list[str]:
+    """Returns notes with the name of their data set."""
+    return [f"{name_data(data)}: {note}" for note in notes]
 
 
 def uneven_images(plan: Iterable[PlannedTrial]) -> list[int]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ganbench.data.image_paths import name_data
 from ganbench.devices import Numerics
 from ganbench.evaluation.evaluator import evaluator_for
 from ganbench.evaluation.protocols.base import DEFAULT_PROTOCOL
@@ -116,7 +117,9 @@ def plan_under_protocol(plan: dict[str, Any], trials: list[Trial], protocol: str
 
     It has the trials of data sets with a trained trial: others may not be on this machine.
     """
-    protocols = {t.data: evaluator_for(t.data, t.device, protocol).protocol for t in trials}
+    protocols = {
+        name_data(t.data): evaluator_for(t.data, t.device, protocol).protocol for t in trials
+    }
     return {
         "suite": name_of_measured_suite(plan["suite"], protocol),
         "protocol": protocol,

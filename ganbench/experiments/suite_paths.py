@@ -2,16 +2,17 @@
 
 from pathlib import Path
 
+from ganbench.data.image_paths import MARK, join_marked
 from ganbench.errors import CONTROL_CHARACTERS
 from ganbench.registry import BACKSLASH_REMEDY, Spec, SpecError, parse_spec, shorten
 
 
 def find_beside_suite(text: str, folder: Path | None) -> str:
-    """Returns a spec of data, with a relative `path` found in the folder of the suite.
+    """Returns a spec of data, with the place of a relative `path` before its name.
 
-    A path that exists relative to the working directory keeps this meaning. It is written in one way, so that
-    `imgs` and `./imgs/` are the same data. The path does not affect the identity of trials, which have the hash of
-    the images. Raises SpecError for an invalid path.
+    The place is the working directory if the path exists there, and else the folder of the suite. The name is
+    written in one way, so that `imgs` and `./imgs/` are the same data. The path does not affect the identity
+    of trials, which have the hash of the images. Raises SpecError for an invalid path.
     """
     spec = parse_spec(text)
     settings = dict(spec.settings)
@@ -19,13 +20,19 @@ def find_beside_suite(text: str, folder: Path | None) -> str:
     if not isinstance(path, str):
         return text
     check_path_characters(text, path)
-    found = Path(path)
-    if folder is not None and not path_exists(found):
-        beside = Path(folder, path).absolute()
-        found = beside if path_exists(beside) else found
-    if str(found) == path:
+    if (placed := place_path(path, folder)) == path:
         return text
-    return str(Spec(spec.name, tuple((settings | {"path": str(found)}).items())))
+    return str(Spec(spec.name, tuple((settings | {"path": placed}).items())))
+
+
+def place_path(path: str, folder: Path | None) -> str:
+    """Returns a relative path with the folder that has it, and others as they are."""
+    name = Path(path)
+    is_relative = not (name.is_absolute() or path.startswith("~"))
+    for place in filter(None, (Path(), folder)):
+        if path_exists(place / name) and is_relative:
+            return join_marked(place, name)
+    return path if MARK in path else str(name)
 
 
 def check_path_characters(text: str, path: str) -> None:

@@ -6,6 +6,7 @@ It writes rows, tables (CSV, Markdown, Parquet, LaTeX), figures and the page.
 import io
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from tabulate import tabulate
 
 from ganbench.analysis.rows import ARM_COLUMNS, collect_rows, save_rows
 from ganbench.experiments.store import Store
-from ganbench.files import write_bytes
+from ganbench.files import CorruptFile, write_bytes
 from ganbench.report.figures import write_figures
 from ganbench.report.page import render_page
 
@@ -59,7 +60,7 @@ def write_files(frame: pd.DataFrame, folder: Path, store: Store | None = None) -
     report = write_tables(frame, folder, store)
     if store:
         write_pictures_of_shown_arms(report, store)
-        write_missing_real_pictures(report, folder / "figures")
+        write_missing_real_pictures(report, folder / "figures", store)
     write_figures(report, folder / "figures")
     write_page(report, folder, store)
     return report
@@ -118,10 +119,10 @@ def write_pictures_of_shown_arms(report: SuiteReport, store: Store) -> None:
         write_closer_pictures(undrawn, store)
 
 
-def write_missing_real_pictures(report: SuiteReport, folder: Path) -> None:
+def write_missing_real_pictures(report: SuiteReport, folder: Path, store: Store) -> None:
     """Draws held-out examples of each data set once, to compare them with generated ones."""
     wanted = [
-        (data, fingerprint, path)
+        (read_data_spec(data, report.frame, store), fingerprint, path)
         for data, (fingerprint, path) in real_picture_files(report.plan, folder).items()
         if not path.exists()
     ]
@@ -130,6 +131,15 @@ def write_missing_real_pictures(report: SuiteReport, folder: Path) -> None:
         from ganbench.visualization.real_examples import write_real_pictures
 
         write_real_pictures(wanted)
+
+
+def read_data_spec(name: str, frame: pd.DataFrame, store: Store) -> str:
+    """Returns the spec of a data set, which has the place of its images; else its name."""
+    for trial in map(str, frame.loc[frame["data"].eq(name), "trial"].unique()):
+        with suppress(CorruptFile):
+            if spec := store.trial_folder(trial).read_spec():
+                return str(spec["trial"]["data"])
+    return name
 
 
 def is_drawn(trial: str, store: Store) -> bool:

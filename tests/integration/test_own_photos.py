@@ -94,6 +94,28 @@ def test_photos_end_in_a_leaderboard(ganbench, photos, tmp_path, no_weights, ext
     assert Path("results/mine/report.html").read_text().count(EQUAL_COUNTS) == 1
 
 
+def test_results_name_photos_as_the_suite_does(ganbench, photos, tmp_path, no_weights, monkeypatch):
+    suite = write_suite(tmp_path, "identity")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for results, path in (("far", suite), ("near", Path("mine.toml"))):
+        words = ("--workers", 0, "--device", "cpu", "--results", tmp_path / results)
+        assert ganbench("run", path, *words)[::2] == (0, "")
+        monkeypatch.chdir(tmp_path)
+        assert len(list(Path(results, "mine", "figures").glob("real-folder_path__photos_*"))) == 1
+    frames = [package.load(f"{results}/mine") for results in ("far", "near")]
+    assert {data for frame in frames for data in frame["data"]} == {
+        "folder(path='photos', size=16)"
+    }
+    assert set(frames[0]["protocol"].dropna()) == set(frames[1]["protocol"].dropna())
+    code, out, err = ganbench("compare", "far/mine", "near/mine")
+    assert (code, err) == (0, "")
+    assert "2 identical" in out
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    words = ("mine", "--results", tmp_path / "far", "--pictures", 2, "--catches", 0)
+    assert ganbench("study", "make", *words)[::2] == (0, "")
+
+
 def test_methods_are_checked_under_the_protocol_of_the_suite(
     ganbench, photos, tmp_path, no_weights
 ):

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from ganbench.evaluation.protocols.base import DEFAULT_PROTOCOL
 from ganbench.experiments.monitoring.trial_progress import TrialProgress, format_trial_label
-from ganbench.experiments.plan_names import format_chain
+from ganbench.experiments.plan_names import ARM_FIELDS
+from ganbench.experiments.seed_rounds import arm_of_trial
 from ganbench.experiments.store import Attempt, Store, TrialFolder
 from ganbench.experiments.trial import Trial
 
@@ -41,7 +42,7 @@ class JobStatus(TrialProgress):
 
     def __post_init__(self) -> None:
         trial = self.job.trial
-        cell = asdict(trial) | {"tricks": format_chain(trial.tricks)}
+        cell = dict(zip(ARM_FIELDS, arm_of_trial(trial), strict=True)) | {"seed": trial.seed}
         self.label = format_trial_label(cell, "trial" if trial.budget.amount else "untrained")
         self.folder = self.job.folder
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from ganbench.data.image_paths import name_data
 from ganbench.experiments.store import Attempt, TrialFolder
 from ganbench.experiments.trackers.base import TrackedTrial, Tracker, TrackerUnavailable
 from ganbench.files import read_json_or_none
@@ -106,7 +107,9 @@ class TrackerGroup(AbstractContextManager["TrackerGroup"]):
 def flat_trial_settings(folder: TrialFolder) -> dict[str, str | int | float]:
     """Returns the settings of a trial under flat keys with dots: `plan.generator_lr`."""
     trial = (read_json_or_none(folder.spec_path) or {}).get("trial", {})
-    return dict(flatten_keys({k: v for k, v in trial.items() if k != "fingerprint"}))
+    settings = {key: value for key, value in trial.items() if key != "fingerprint"}
+    settings |= {"data": name_data(trial["data"])} if trial else {}
+    return dict(flatten_keys(settings))
 
 
 def flatten_keys(content: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

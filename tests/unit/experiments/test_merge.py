@@ -334,6 +334,15 @@ def test_other_plan_is_named(theirs, ours):
     )
 
 
+def test_other_examples_are_named(theirs, ours):
+    merge_source(theirs, ours)
+    plan = read_json(theirs / "small" / "plan.json")
+    protocol, record = next(iter(plan["protocols"].items()))
+    change(theirs / "small" / "plan.json", ("protocols", protocol, "fingerprint"), "0" * 64)
+    (sentence,) = merge_source(theirs, ours).differences
+    assert sentence.endswith(f"ours is kept: {record['data']} has other examples there")
+
+
 @pytest.mark.parametrize(
     ("here", "there", "sentence"),
     [

@@ -1,6 +1,7 @@
 """Suites: limits of numbers, unusual files, and the sentences that help."""
 
 import os
+import shutil
 import subprocess
 import sys
 from itertools import count
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 from ganbench.experiments.cells import expand_cells
-from ganbench.experiments.plan import cell_incompatibility, make_trial
+from ganbench.experiments.plan import cell_incompatibility, plan_record, plan_trials
 from ganbench.experiments.suite import Suite
 from ganbench.experiments.suite_errors import SuiteError
 from ganbench.experiments.suite_limits import MAX_CELLS, MAX_SUITE_BYTES
@@ -267,31 +268,37 @@ def test_one_folder_in_two_spellings_is_refused(beside, monkeypatch):
 
 def test_paths_are_relative_to_the_suite(beside, monkeypatch):
     monkeypatch.chdir(beside.parents[1])
-    photos = beside.parent / "photos"
     for file in (beside, Path("suite/own.toml")):
-        assert load_suite(file).data == [f"folder(path='{photos}', size=8)"]
+        assert load_suite(file).data == [f"folder(path='{beside.parent}/./photos', size=8)"]
 
 
 def test_unpaired_paths_are_relative_too(beside, monkeypatch):
     monkeypatch.chdir(beside.parents[1])
     beside.write_text(beside.read_text().replace("folder(", "unpaired("))
-    assert load_suite(beside).data == [f"unpaired(path='{beside.parent / 'photos'}', size=8)"]
+    assert load_suite(beside).data == [f"unpaired(path='{beside.parent}/./photos', size=8)"]
 
 
 def test_paths_from_the_working_folder_stay(beside, monkeypatch):
     write_photos(beside.parents[1] / "photos", seed=1)
     monkeypatch.chdir(beside.parents[1])
-    assert load_suite(beside).data == ["folder(path='photos', size=8)"]
+    assert load_suite(beside).data == [f"folder(path='{beside.parents[1]}/./photos', size=8)"]
 
 
-def test_place_of_a_suite_keeps_trial_ids(beside, monkeypatch):
-    ids = []
-    for folder in (beside.parent, beside.parents[1]):
-        monkeypatch.chdir(folder)
-        loaded = load_suite(beside)
-        (cell,) = expand_cells(loaded)[0]
-        ids.append(make_trial(loaded, cell, loaded.budget["cpu"].budget(), 0, "cpu").id)
-    assert ids[0] == ids[1]
+def test_absolute_paths_stay(beside):
+    for path in (beside.parent / "photos", f"{beside.parent}/./photos"):
+        beside.write_text(VALID_SUITE.replace("ring", f"folder(path='{path}', size=8)"))
+        assert load_suite(beside).data == [f"folder(path='{path}', size=8)"]
+
+
+def test_place_of_a_suite_keeps_its_plan(beside, monkeypatch, tmp_path):
+    shutil.copytree(beside.parent, tmp_path / "copies" / "suite")
+    plans = []
+    for file in (Path("own.toml"), beside, tmp_path / "copies" / "suite" / "own.toml"):
+        monkeypatch.chdir(beside.parent if file.parent == Path() else tmp_path)
+        suite = load_suite(file, ["protocol=\"ganbench(extractor='identity')\""])
+        plans.append(plan_record(suite, "cpu", "cpu", plan_trials(suite, "cpu", "cpu")))
+    assert plans[0] == plans[1] == plans[2]
+    assert {item["data"] for item in plans[0]["trials"]} == {"folder(path='photos', size=8)"}
 
 
 # Sentences that help
