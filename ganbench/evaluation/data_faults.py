@@ -13,7 +13,7 @@ def find_data_faults(data: Data, split: Split) -> Iterator[str]:
     """Yields a sentence for each difference from the declarations of a data set."""
     for side, examples in (("train", split.train), ("held-out", split.held_out)):
         if examples.keys() != data.shapes.keys():
-            declared = ", ".join(data.shapes)
+            declared = ", ".join(data.shapes) or "none"
             yield f"{side} examples have the domains {', '.join(examples)}, and declared are {declared}"
             continue
         for domain, shape in data.shapes.items():
@@ -26,6 +26,9 @@ def find_data_faults(data: Data, split: Split) -> Iterator[str]:
 
 
 def image_faults(what: str, images: Tensor, declared: Shape) -> Iterator[str]:
+    if not isinstance(images, Tensor):
+        yield f"{what} are of {type(images).__name__}, expected a torch.Tensor"
+        return
     if not len(images):
         yield f"there are no {what}"
     if (shape := tuple(images.shape[1:])) != tuple(declared):
@@ -61,7 +64,9 @@ def label_faults(what: str, examples: Examples, classes: int) -> Iterator[str]:
     labels = examples.labels
     if labels is None:
         return
-    if labels.dtype != torch.int64 or labels.shape != (len(examples),):
+    if not isinstance(labels, Tensor):
+        yield f"{what} are of {type(labels).__name__}, expected a torch.Tensor"
+    elif labels.dtype != torch.int64 or labels.shape != (len(examples),):
         yield f"{what} are {labels.dtype} {list(labels.shape)}, expected torch.int64 [{len(examples)}]"
     elif classes and len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
         yield f"{what} lie in {int(labels.min())} to {int(labels.max())}, of {classes} classes"

@@ -14,6 +14,7 @@ from .part_errors import PluginPart as PluginPart
 from .part_errors import describe_exception as describe_exception
 from .part_errors import entry_points_of as entry_points_of
 from .part_errors import explain_error as explain_error
+from .part_errors import find_class_line as find_class_line
 from .part_errors import find_local_part as find_local_part
 from .part_errors import find_plugin_part as find_plugin_part
 from .part_errors import plugin_parts as plugin_parts

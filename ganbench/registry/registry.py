@@ -93,6 +93,8 @@ class Registry:
             loaded = import_target(part.target)
             if not isinstance(loaded, type):
                 raise TypeError(f"{part.target} is not a class")
+            if (base := self.base_class()) and not issubclass(loaded, base):
+                raise TypeError(f"{part.target} is no {self.kind}: derive it from {base.__name__}")
             if self.kind in MEASURING_KINDS:
                 use_source_as_version(loaded)
             return loaded

@@ -133,7 +133,7 @@ BUGS = {  # source of a trick, and a piece of the message with the line
     "is_no_python": ("class Bug(Trick:\n", "(line 3 of {file})"),
     "lacks_class": ("class Other(Trick): pass\n", "has no attribute 'Bug' (entry point"),
     "is_function": ("def Bug(): return Trick()\n", "is not a class (entry point"),
-    "has_no_base": ("class Bug: pass\n", "no attribute 'version' (line 3 of {file})"),
+    "has_no_base": ("class Bug: pass\n", "is no trick: derive it from Trick (line 3 of {file})"),
     "has_unknown_type": (
         "class Bug(Trick):\n    def __init__(self, weight: 'Flot' = 1): pass\n",
         "NameError: name 'Flot' is not defined (line 3 of {file})",

@@ -103,10 +103,16 @@ class MethodReport:
         return [f"Not compared: {error}." for error in self.errors]
 
 
-def run_check(cell: str, method: str, find: Callable[[], Iterable[str]]) -> CheckedMethod:
+MACHINE_ERRORS = (OSError, MemoryError)  # which are no faults of a part
+
+
+def run_check(
+    cell: str, method: str, find: Callable[[], Iterable[str]], place: str = ""
+) -> CheckedMethod:
     """Runs a check, which yields a sentence for each difference from a definition.
 
-    An error of an own part's code is a fault of the part.
+    An error of an own part's code is a fault of the part. With the place of its definition, any error but those
+    of the machine is one. The check's other code works with parts that keep their contract.
     """
     sentences: list[str] = []
     reason = ""
@@ -117,6 +123,8 @@ def run_check(cell: str, method: str, find: Callable[[], Iterable[str]]) -> Chec
     except (Exception, SystemExit) as error:  # the trainings crash too
         if part := find_plugin_part(error):
             sentences.append(str(part.failure(error)))
+        elif place and not isinstance(error, MACHINE_ERRORS):
+            sentences.append(f"a use of it ended with {describe_exception(error)} ({place})")
         else:
             reason = f"its check ended with {describe_exception(error)}"
     faults = (MethodFault(cell, method, sentence) for sentence in dict.fromkeys(sentences))

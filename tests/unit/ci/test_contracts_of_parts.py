@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from verdict_schema import read_verdict
 
+from ganbench.ci.methods.base import run_check
 from ganbench.ci.methods.contracts.check_parts import CHECKS, check_file, check_package
 from ganbench.ci.methods.contracts.find_parts import NoSuchParts, parts_of_file
 from ganbench.evaluation.metrics import METRICS
@@ -370,7 +371,7 @@ LABELLED = """
     ("declared", "returned", "sentence"),
     [
         ("conditional = True", "labelled", ""),
-        ("conditional = True", "labelled.images", "its check ended with TypeError"),
+        ("conditional = True", "labelled.images", "a use of it ended with TypeError"),
         ("pass", "labelled.images", ""),  # the class itself declares no labels
     ],
 )
@@ -378,6 +379,86 @@ def test_declared_labels_are_tried(check_source, declared, returned, sentence):
     found = check_source(LABELLED.format(declared=declared, returned=returned))
     assert sentence in found
     assert bool(found) == bool(sentence)
+
+
+WRONG_USES = {  # errors of ganbench's and torch's code, without a line of the part
+    "detached loss": (
+        """
+        class Mine(Loss):
+            def discriminator_loss(self, real, fake):
+                return (fake - real).mean().detach()
+            def generator_loss(self, fake, real):
+                return -fake.mean()
+        """,
+        ("a use of it ended with RuntimeError: element 0 of tensors", "(line 6 of mine.py)"),
+    ),
+    "other size": (
+        """
+        class Mine(MLP):
+            def build_generator(self, latent, shape):
+                return nn.Linear(3, 3)
+        """,
+        ("cannot be multiplied", "(line 6 of mine.py)"),
+    ),
+    "variant of another size": (
+        """
+        class Wrong(MLP):
+            def build_generator(self, latent, shape):
+                return nn.Linear(3, 3)
+
+        mine = Recipe("A recipe.", network="mine.py:Wrong")
+        """,
+        ("(line 6 of mine.py)", "(line 10 of mine.py)"),
+    ),
+    "argument of a hook": (
+        """
+        class Mine(Trick):
+            def transform_discriminator_input(self, x):
+                return x / 2
+        """,
+        (
+            "transform_discriminator_input has the arguments (self, x), expected (self, x, role)",
+            "(line 6 of mine.py)",
+        ),
+    ),
+    "images of NumPy": (
+        """
+        @dataclass(frozen=True)
+        class Mine(Data):
+            shapes: dict = field(init=False, default_factory=lambda: {IMAGE: (1, 8, 8)})
+            def load(self):
+                examples = Examples(np.zeros((100, 1, 8, 8), np.uint8), np.zeros(100))
+                return Split({IMAGE: examples}, {IMAGE: examples})
+        """,
+        (
+            "train examples are of ndarray, expected a torch.Tensor",
+            "held-out labels are of ndarray, expected a torch.Tensor",
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("source", "sentences"), WRONG_USES.values(), ids=WRONG_USES)
+def test_errors_without_a_line_of_the_part_are_faults(check_source, tmp_path, source, sentences):
+    imports = """
+        from dataclasses import dataclass, field
+        import numpy as np
+        from ganbench.extend import *
+        from ganbench.gan.networks.mlp import MLP, nn"""
+    found = check_source(f"{imports}{source}")
+    for sentence in sentences:
+        assert sentence in found
+    assert "its check ended" not in found
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError("no space left")])
+def test_errors_of_the_machine_are_no_faults(error):
+    def find():
+        raise error
+
+    checked = run_check("mine.py", "loss mine.py:Mine", find, "line 6 of mine.py")
+    assert checked.faults == ()
+    assert checked.error.startswith(f"its check ended with {type(error).__name__}")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from ganbench.gan.variants import resolve_variant
 from ganbench.local_files import resolve_beside
 
 from .data import check_data
-from .find_parts import REGISTRIES, parts_of_file, parts_of_package
+from .find_parts import REGISTRIES, find_definition, parts_of_file, parts_of_package
 from .hook_names import hook_faults
 from .losses import check_loss
 from .metrics import check_metric
@@ -49,7 +49,10 @@ def check_package(name: str) -> MethodReport:
 def check_parts(place: str, parts: list[tuple[str, str]]) -> MethodReport:
     Numerics("cpu").apply()
     checked = [
-        run_check(place, f"{kind} {text}", partial(check_part, kind, text)) for kind, text in parts
+        run_check(
+            place, f"{kind} {text}", partial(check_part, kind, text), find_definition(kind, text)
+        )
+        for kind, text in parts
     ]
     return MethodReport(checked, [])
 

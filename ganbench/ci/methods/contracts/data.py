@@ -13,9 +13,11 @@ def check_data(text: str) -> Iterator[str]:
     """Yields the violations of the contract by a data set."""
     data: Data = DATA.make(text)
     split, again = data.load(), DATA.make(text).load()
+    if faults := list(find_data_faults(data, split)):
+        yield from faults
+        return
     if split.compute_fingerprint() != again.compute_fingerprint():
         yield "two loads give different examples: draw from a torch.Generator with a seed"
-    yield from find_data_faults(data, split)
     if not data.classes and any(own.labels is not None for own in split.train.values()):
         yield "train examples have labels, and classes are not declared: set classes to their number"
     for domain in split.train:

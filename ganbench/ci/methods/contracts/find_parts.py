@@ -25,11 +25,19 @@ from ganbench.gan.tasks.base import Task
 from ganbench.gan.tricks import TRICKS
 from ganbench.gan.tricks.base import Trick
 from ganbench.gan.variants import all_variants
-from ganbench.local_files import LocalFileError, find_local_file, load_module, read_source
+from ganbench.local_files import (
+    LocalFileError,
+    find_local_file,
+    is_local,
+    load_module,
+    part_of,
+    read_source,
+)
 from ganbench.registry import (
     LocalPart,
     Registry,
     entry_points_of,
+    find_class_line,
     plugin_parts,
     settings_of,
     shorten,
@@ -116,6 +124,26 @@ def parts_of_file(path: Path) -> tuple[list[tuple[str, str]], list[str]]:
             "`name = Recipe(...)`"
         )
     return parts, skipped
+
+
+def find_definition(kind: str, text: str) -> str:
+    """Returns the line and the file that define a part."""
+    if is_local(text):
+        file, name = find_local_file(text), part_of(text)
+        return f"line {line_of_name(ast.parse(file.text), name)} of {file.name}"
+    if kind in REGISTRIES:
+        return find_class_line(REGISTRIES[kind].target(text))
+    return f"entry point {entry_points_of('ganbench.variants')[text]}"
+
+
+def line_of_name(tree: ast.Module, name: str) -> int:
+    """Returns the line of a file's last class or variable of a name."""
+    lines = [1]
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else [node]
+        names = [getattr(each, "id", getattr(each, "name", "")) for each in targets]
+        lines += [node.lineno] * (name in names)
+    return lines[-1]
 
 
 def read_syntax(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Methods that are almost named like a hook, and that nothing calls."""
+"""Hooks that no call fits: methods with almost their name, or with other arguments."""
 
 import inspect
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ LIKE_A_HOOK = 0.85  # similarity from which on a name is a slip
 
 
 def hook_faults(registry: Registry, text: str) -> Iterator[str]:
-    """Yields a sentence for each public method that has almost the name of an unused hook."""
+    """Yields a sentence for each method with almost the name of a hook, or other arguments."""
     part, base = registry.load(parse_spec(text).name), registry.base_class()
     assert base is not None
     methods = {name for name in vars(part) if inspect.isfunction(vars(part)[name])}
@@ -18,3 +18,16 @@ def hook_faults(registry: Registry, text: str) -> Iterator[str]:
     for name in sorted(methods - set(dir(base))):
         for hook in get_close_matches(name, hooks, n=1, cutoff=LIKE_A_HOOK):
             yield f"{name} is no hook; did you mean {hook}?"
+    for name in sorted(methods & set(vars(base))):
+        yield from argument_faults(name, vars(part)[name], vars(base)[name])
+
+
+def argument_faults(name: str, own: object, hook: object) -> Iterator[str]:
+    """Yields a sentence if a method does not take the arguments of the hook that it replaces."""
+    if not (inspect.isfunction(own) and inspect.isfunction(hook)) or name.startswith("_"):
+        return
+    try:
+        inspect.signature(own).bind(*inspect.signature(hook).parameters)
+    except TypeError:
+        texts = [", ".join(inspect.signature(each).parameters) for each in (own, hook)]
+        yield f"{name} has the arguments ({texts[0]}), expected ({texts[1]})"
