@@ -3,7 +3,6 @@
 Effects of tricks that were compared in different backgrounds are means over different backgrounds.
 """
 
-import math
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -76,12 +75,6 @@ class TrickCoverage:
             )
         return self.compared[key]
 
-    def level_without(self, effect: Effect) -> float:
-        """Returns the mean outcome of the arms that an effect compares its tricks with."""
-        compared = [b for b in self.backgrounds_of(effect) if self.is_compared(b, effect.tricks)]
-        levels = [level_without_tricks(self.tables[b], effect.tricks) for b in compared]
-        return sum(levels) / len(levels) if levels else math.nan
-
     def tricks_of(self, background: Background) -> list[str]:
         """Returns the single tricks and the lists of several tricks of a background's arms."""
         arms = sorted(self.measured[background] - {NO_TRICK})
@@ -120,12 +113,6 @@ class TrickCoverage:
         if NO_TRICK not in self.measured[background]:
             return NO_BASELINE
         return NO_COMMON_SEED if tricks in measured else NOT_ALONE
-
-
-def level_without_tricks(table: pd.DataFrame, tricks: str) -> float:
-    """Returns the mean outcome of a background's arms with negative weights in an effect."""
-    weights = effect_weights(table, tricks) or {}
-    return -sum(weight * float(table[arm].mean()) for arm, weight in weights.items() if weight < 0)
 
 
 def reason_without_value(part: pd.DataFrame) -> str:

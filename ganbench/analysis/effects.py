@@ -30,9 +30,9 @@ from .contrasts import (
     network_of,
 )
 from .factors import NO_TRICK, Weights, main_effect_weights, tricks_in, tricks_of_arm
-from .intervals import CONFIDENCE_LEVEL, ratio_or_difference
+from .intervals import CONFIDENCE_LEVEL, SCALES, ratio_or_difference
 from .looks import CommonSeeds, Looks
-from .metric_scale import MetricScale, outcome_scale
+from .metric_scale import EffectScale, MetricScale, outcome_scale
 from .rows import refuse_mixed_protocols, without_attributes
 
 COUNT_UNIT = "modes"  # the unit of metrics that count modes
@@ -64,6 +64,7 @@ class Effect:
     adjusted_high: float = math.nan
     data: str = ""  # the data set of the effect; empty for all data sets
     seeds: int = 0  # of each arm at the last look; 0 if the seeds are fixed
+    level: float = math.nan  # the mean outcome without the trick, over the compared backgrounds
 
     @property
     def is_compared(self) -> bool:
@@ -287,10 +288,11 @@ def largest_outcome(frame: pd.DataFrame) -> float:
     return math.inf if outcome_rows(frame)["value"].max() > total else total
 
 
-def effect_scale(frame: pd.DataFrame) -> MetricScale:
+def effect_scale(frame: pd.DataFrame) -> EffectScale:
     """Returns the scale of effects on the outcome, of which counts may be shares."""
     scale = outcome_scale(frame)
-    return replace(scale, unit=SHARE_UNIT) if largest_counts(frame) else scale
+    unit = SHARE_UNIT if largest_counts(frame) else scale.unit
+    return EffectScale(scale.direction, scale.transform, unit, largest_outcome(frame))
 
 
 def estimate_effects(
@@ -325,9 +327,26 @@ def estimate_effects(
             verdict="",
             correlation=pair_correlation(backgrounds, estimable) if paired else math.nan,
             seeds=seeds,
+            level=level_without(backgrounds, estimable, transform),
         )
         effects.append((effect, mean))
     return effects
+
+
+def level_without(
+    backgrounds: Mapping[Background, pd.DataFrame],
+    weights: Mapping[Background, Weights],
+    transform: str,
+) -> float:
+    """Returns the mean outcome, on the metric's own scale, of the arms without a trick."""
+    levels = [
+        -sum(
+            weight * float(table[arm].mean()) for arm, weight in weights[key].items() if weight < 0
+        )
+        for key, table in backgrounds.items()
+        if key in weights
+    ]
+    return SCALES[transform].back(sum(levels) / len(levels)) if levels else math.nan
 
 
 def names_of_effects(values: pd.DataFrame) -> list[str]:

@@ -95,6 +95,13 @@ class MetricScale:
 FID_SCALE = MetricScale("lower", "log")
 
 
+@dataclass(frozen=True)
+class EffectScale(MetricScale):
+    """The scale of effects on an outcome, of which counts may be shares."""
+
+    largest: float = math.inf  # possible outcome of a count, in the unit of effects
+
+
 def metric_scale(plan: Mapping[str, Any], metric: str) -> MetricScale:
     """Returns the scale that a plan declares for a metric, or that of FID."""
     if metric not in plan["metrics"]:

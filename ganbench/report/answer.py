@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from ganbench.analysis.coverage import TrickCoverage
-from ganbench.analysis.effects import DIRECTED_VERDICTS, Effect, effect_scale, largest_outcome
+from ganbench.analysis.effects import DIRECTED_VERDICTS, Effect, effect_scale
 from ganbench.analysis.factors import NO_TRICK
-from ganbench.analysis.metric_scale import MetricScale
+from ganbench.analysis.metric_scale import EffectScale, MetricScale
 from ganbench.counts import count_of, join_words
 from ganbench.evaluation.metric_names import metric_display_name
 
@@ -21,6 +21,7 @@ from .format_change import (
     describe_unit,
     format_effect_size,
     format_improvement,
+    has_room,
 )
 
 MAX_NAMED_TRICKS = 3  # tricks that help or harm, by name in the answer
@@ -128,7 +129,7 @@ def answer_of(
         return None
     plan, scale = frame.attrs["plan"], effect_scale(frame)
     by_data = group_by_data(effects) if dependence.varies_by_data else {}
-    writer = AnswerWriter(scale, coverage, dependence, largest_outcome(frame))
+    writer = AnswerWriter(scale, coverage, dependence)
     name = metric_display_name(plan["analysis"]["outcome"], plan)
     place = describe_pooling(coverage, PLACES[:2] if by_data else PLACES)
     unit = describe_unit(scale)
@@ -153,10 +154,9 @@ def group_by_data(effects: list[Effect]) -> dict[str, list[Effect]]:
 class AnswerWriter:
     """Writer of the parts of an answer, which share the scale of a suite's effects."""
 
-    scale: MetricScale
+    scale: EffectScale
     coverage: TrickCoverage
     dependence: TrickDependence
-    largest: float  # the largest possible outcome; infinite if there is none
 
     def parts_by_data(
         self, pooled: list[Effect], by_data: dict[str, list[Effect]]
@@ -231,19 +231,14 @@ class AnswerWriter:
 
     def describe_improvements(self, undecided: list[Effect]) -> str:
         """Describes the smallest improvements, and counts the tricks for which none can be shown."""
+        is_fall = self.scale.is_lower_better
         detectable = [e for e in undecided if format_improvement(e.smallest, self.scale)]
-        known = sorted(e.smallest for e in detectable if self.is_possible(e))
+        known = sorted(e.smallest for e in detectable if has_room(e, self.scale, is_fall))
         if not known:
             return NO_ROOM if detectable else NO_POWER
         others = len(undecided) - len(known)
         note = f" (none for {others} of {len(undecided)} undecided tricks)" if others else ""
         return f"only {describe_range(known, self.scale)} could have been shown{note}"
-
-    def is_possible(self, effect: Effect) -> bool:
-        """Returns whether an outcome has room for the smallest detectable improvement."""
-        if math.isinf(self.largest):
-            return True
-        return effect.smallest <= self.largest - self.coverage.level_without(effect)
 
     def describe_dependent(self, undecided: list[Effect]) -> str:
         """Returns a sentence such as `1 undecided trick depends on loss: ttur.`"""

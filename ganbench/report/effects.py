@@ -17,7 +17,7 @@ from ganbench.analysis.effects import (
 )
 from ganbench.analysis.factors import tricks_of_arm
 from ganbench.analysis.interactions import Interaction
-from ganbench.analysis.metric_scale import MetricScale
+from ganbench.analysis.metric_scale import EffectScale, MetricScale
 from ganbench.analysis.rates import FailureRate
 from ganbench.counts import format_share
 from ganbench.evaluation.metric_names import metric_display_name
@@ -37,7 +37,7 @@ EFFECTS_NOTE = (
     "seeds, summed over backgrounds. *lost*: trainings that diverged or failed although the same training without "
     "tricks finished. *adjusted*: the interval at the level of Holm's test. It excludes no change exactly if *p* is "
     "below 0.05. *detectable from*: the smallest change in the direction of the estimate that this "
-    "grid detects with a power of 80 %. "
+    "grid detects with a power of 80 %; empty if a count has no room for it. "
     "*r*: the correlation over seeds between the two sides of a comparison; pairing by seed reduces the error "
     "if it is high. Holm's correction covers each family by itself. Families are the tricks over the grid, lists of "
     "several tricks, and all rows within variants, within losses, or within data sets."
@@ -199,7 +199,7 @@ def uncompared_note(effects: pd.DataFrame) -> list[str]:
     return [escape_markdown(f"Without a comparison with the same arm without them: {named}.")]
 
 
-def effects_table(changes: pd.DataFrame, scale: MetricScale, ends: list[str] | None = None) -> str:
+def effects_table(changes: pd.DataFrame, scale: EffectScale, ends: list[str] | None = None) -> str:
     """Renders effects with their single and their adjusted intervals.
 
     With adaptive seeds, the table has the seeds of each effect and the reason why they ended.

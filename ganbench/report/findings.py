@@ -18,7 +18,7 @@ from ganbench.analysis.interactions import Interaction, all_interactions
 from ganbench.analysis.intervals import CONFIDENCE_LEVEL
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.analysis.level_comparisons import level_comparisons
-from ganbench.analysis.metric_scale import MetricScale
+from ganbench.analysis.metric_scale import EffectScale, MetricScale
 from ganbench.analysis.rates import FailureRate, failure_rates
 from ganbench.counts import count_of, format_threshold, join_words
 from ganbench.evaluation.metric_names import metric_display_name
@@ -130,7 +130,7 @@ def decided_sentences(
 
 
 def undecided_sentences(
-    effects: list[Effect], name: str, scale: MetricScale, are_all: bool = True
+    effects: list[Effect], name: str, scale: EffectScale, are_all: bool = True
 ) -> list[str]:
     """Returns one sentence about the effects that these seeds leave undecided.
 
@@ -170,7 +170,7 @@ def by_possible_size(effects: list[Effect], scale: MetricScale) -> list[Effect]:
     return sorted(effects, key=reach, reverse=True)
 
 
-def detectable_note(effect: Effect, scale: MetricScale) -> str:
+def detectable_note(effect: Effect, scale: EffectScale) -> str:
     """Returns the smallest change, as ` (could be shown from −20 %)`; empty if it is NaN."""
     smallest = format_detectable(effect, scale)
     word = "only" if smallest.startswith(BEYOND) else "from"

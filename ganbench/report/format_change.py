@@ -6,7 +6,7 @@ A change up to a factor of two is in percent, as in `−34 %`. A larger one is a
 import math
 
 from ganbench.analysis.effects import COUNT_UNIT, SHARE_UNIT, Effect
-from ganbench.analysis.metric_scale import MetricScale
+from ganbench.analysis.metric_scale import EffectScale, MetricScale
 from ganbench.counts import format_signed
 
 MAX_PERCENT_RATIO = 2.0  # larger ratios are factors
@@ -108,12 +108,23 @@ def falls(effect: Effect, scale: MetricScale) -> bool:
     return effect.ratio < scale.no_change
 
 
-def format_detectable(effect: Effect, scale: MetricScale) -> str:
+def format_detectable(effect: Effect, scale: EffectScale) -> str:
     """Formats the smallest detectable change in the direction of the effect's mean.
 
-    Returns `beyond × 10` if only such changes are detectable, and an empty text if none is known.
+    Returns `beyond × 10` if only such changes are detectable, and an empty text if none is known or possible.
     """
-    return format_smallest(effect.smallest, scale, falls(effect, scale))
+    is_fall = falls(effect, scale)
+    return (
+        format_smallest(effect.smallest, scale, is_fall) if has_room(effect, scale, is_fall) else ""
+    )
+
+
+def has_room(effect: Effect, scale: EffectScale, is_fall: bool) -> bool:
+    """Returns whether a count can change by the smallest detectable change in a direction."""
+    if math.isinf(scale.largest) or math.isnan(effect.level):
+        return True
+    room = effect.level if is_fall else scale.largest - effect.level
+    return math.isnan(effect.smallest) or effect.smallest <= room
 
 
 def format_improvement(smallest: float, scale: MetricScale) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 from ganbench.analysis.coverage import TrickCoverage
 from ganbench.analysis.effects import Effect, effect_scale
 from ganbench.analysis.leaderboard import leaderboard
-from ganbench.analysis.metric_scale import MetricScale
+from ganbench.analysis.metric_scale import EffectScale
 from ganbench.experiments.store import Store
 from ganbench.human_study.error_rates import with_human_error
 
@@ -70,7 +70,7 @@ class SuiteReport:
         return effects_of_table(self.changes["effects"])
 
     @property
-    def effect_scale(self) -> MetricScale:
+    def effect_scale(self) -> EffectScale:
         """Direction, transform and unit of the effects."""
         return effect_scale(self.frame)
 

@@ -11,7 +11,7 @@ import numpy as np
 from ganbench.analysis.coverage import TrickCoverage
 from ganbench.analysis.effects import Effect
 from ganbench.analysis.intervals import is_improvement
-from ganbench.analysis.metric_scale import MetricScale, metric_scale
+from ganbench.analysis.metric_scale import EffectScale, MetricScale, metric_scale
 from ganbench.counts import format_signed
 from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.report.dependence import TrickDependence
@@ -119,7 +119,7 @@ class ForestPlot:
 
 
 def make_forests(
-    scale: MetricScale,
+    scale: EffectScale,
     effects: list[Effect],
     chains: list[Effect],
     coverage: TrickCoverage,
@@ -167,7 +167,7 @@ def group_by_part(effects: list[Effect], part: str) -> dict[str, list[Effect]]:
 def make_forest(
     title: str,
     groups: dict[str, list[Effect]],
-    scale: MetricScale,
+    scale: EffectScale,
     coverage: TrickCoverage,
     dependence: TrickDependence,
 ) -> ForestPlot:
@@ -192,7 +192,7 @@ def best_first(effects: list[Effect], scale: MetricScale) -> list[Effect]:
 
 
 def make_branch(
-    effect: Effect, axis: PercentAxis, scale: MetricScale, coverage: TrickCoverage, note: str
+    effect: Effect, axis: PercentAxis, scale: EffectScale, coverage: TrickCoverage, note: str
 ) -> ForestBranch:
     return ForestBranch(
         tricks=effect.tricks,

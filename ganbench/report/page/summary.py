@@ -6,7 +6,7 @@ import pandas as pd
 
 from ganbench.analysis.coverage import TrickCoverage
 from ganbench.analysis.effects import Effect
-from ganbench.analysis.metric_scale import MetricScale
+from ganbench.analysis.metric_scale import EffectScale, MetricScale
 from ganbench.analysis.rows import ARM_COLUMNS
 from ganbench.report.adaptive import describe_seeds
 from ganbench.report.answer import MAX_NAMED_TRICKS, PLACES, PREPOSITIONS, by_size, describe_pooling
@@ -62,7 +62,7 @@ class BestTricks:
 
 
 def make_best_tricks(
-    effects: list[Effect], coverage: TrickCoverage, scale: MetricScale, dependence: TrickDependence
+    effects: list[Effect], coverage: TrickCoverage, scale: EffectScale, dependence: TrickDependence
 ) -> BestTricks | None:
     """Returns one row per place, in the suite's order.
 
@@ -118,7 +118,7 @@ def describe_places(by: str, places: list[str]) -> str:
 def make_harmful(
     effect: Effect,
     axis: PercentAxis,
-    scale: MetricScale,
+    scale: EffectScale,
     short: dict[str, str],
     coverage: TrickCoverage,
 ) -> PlaceAnswer:
@@ -163,7 +163,7 @@ def split_by_coverage(effects: list[Effect]) -> tuple[list[Effect], list[Effect]
 
 
 def make_answer(
-    place: str, effects: list[Effect], axis: PercentAxis, scale: MetricScale, short: dict[str, str]
+    place: str, effects: list[Effect], axis: PercentAxis, scale: EffectScale, short: dict[str, str]
 ) -> PlaceAnswer:
     ranked = split_by_coverage(effects)[0]
     best = best_first(ranked, scale)[0]
@@ -194,7 +194,7 @@ def describe_trick_coverage(
     return f"{effect.tricks} {PREPOSITIONS[by]} {places[getattr(effect, by)]}, {missing}"
 
 
-def format_sureness(best: Effect, scale: MetricScale) -> str:
+def format_sureness(best: Effect, scale: EffectScale) -> str:
     """Describes the certainty of an estimate that is better than no trick, beside its verdict."""
     match best.verdict:
         case "helps":

@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 from synthetic_rows import arms, floor, frame, row
 
-from ganbench.analysis.effects import effects_by_data, effects_by_variant, trick_effects
+from ganbench.analysis.effects import (
+    effect_scale,
+    effects_by_data,
+    effects_by_variant,
+    trick_effects,
+)
 from ganbench.analysis.front import cost_front
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.analysis.metric_scale import MetricScale
@@ -17,7 +22,12 @@ from ganbench.report.arm_names import ArmNamer, shorten_names
 from ganbench.report.best_arm import best_arm_sentences
 from ganbench.report.effects import effect_sections, render_effects
 from ganbench.report.findings import SuiteChanges, run_findings
-from ganbench.report.format_change import format_change, format_improvement, format_interval
+from ganbench.report.format_change import (
+    format_change,
+    format_detectable,
+    format_improvement,
+    format_interval,
+)
 from ganbench.report.markdown import tie_mark
 from ganbench.report.page import render_page
 from ganbench.report.page.card_pictures import SeedCaptions
@@ -211,6 +221,16 @@ def test_gains_beyond_the_total_could_not_have_been_shown(level, is_possible):
     impossible = "No improvement could have been shown, as outcomes without a trick are too near"
     assert (impossible in answer) != is_possible
     assert ("could have been shown. Changes" in answer) == is_possible
+
+
+@pytest.mark.parametrize(("level", "is_possible"), [(24.0, False), (10.0, True)])
+def test_gains_beyond_the_total_are_not_printed(level, is_possible):
+    rows = counted({"none": [level, level - 1, level + 1], "r1": [level + 1, level, level]})
+    (effect,) = trick_effects(rows)
+    assert effect.level == level
+    assert bool(format_detectable(effect, effect_scale(rows))) == is_possible
+    sentences = " ".join(run_findings(rows))
+    assert ("could be shown from" in sentences) == is_possible
 
 
 def test_pooled_cells_are_counted():
