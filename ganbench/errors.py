@@ -70,3 +70,14 @@ class NotDownloaded(GanbenchError, RuntimeError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.args[0], self.download)
+
+
+class MissingWeights(NotDownloaded):
+    """A weights file is missing. `other` is the last remedy, after the lines of `facts`."""
+
+    def __init__(self, facts: str, other: str, download: str = ""):
+        super().__init__(f"{facts}\n  other:     {other}", download)
+        self.facts, self.other = facts, other
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.facts, self.other, self.download)

@@ -82,14 +82,16 @@ def baseline_settings(reference: Any) -> dict[str, Any]:
 @contextmanager
 def naming_baseline(path: Path) -> Iterator[None]:
     """Gives the remedy of a gate for missing weights, since its baseline has the extractor."""
-    from ganbench.evaluation.extractors.weight_files import OTHER_EXTRACTOR
+    from ganbench.evaluation.extractors.weight_files import (
+        WITHOUT_DOWNLOAD,
+        replace_extractor_remedy,
+    )
 
     try:
         yield
     except NotDownloaded as error:
-        other = f"a baseline made with {OTHER_EXTRACTOR}; {path} needs these weights"
-        text = error.args[0].replace(OTHER_EXTRACTOR, other).replace(", no download", "")
-        raise NotDownloaded(text, error.download) from error
+        other = f"a baseline made with --extractor {WITHOUT_DOWNLOAD}; {path} needs these weights"
+        raise replace_extractor_remedy(error, other) from None
 
 
 @contextmanager

@@ -38,13 +38,15 @@ def holds_image_files(text: str) -> bool:
 
 def fit_remedies(error: NotDownloaded, options: set[str]) -> NotDownloaded:
     """Returns the error with --protocol in its remedy if the command has no --extractor."""
-    from ganbench.evaluation.extractors.weight_files import OTHER_EXTRACTOR
+    from ganbench.evaluation.extractors.weight_files import (
+        WITHOUT_DOWNLOAD,
+        replace_extractor_remedy,
+    )
 
     if "extractor" in options or "protocol" not in options:
         return error
-    name = OTHER_EXTRACTOR.split()[-1]
-    protocol = f"--protocol \"ganbench(extractor='{name}')\""
-    return NotDownloaded(error.args[0].replace(OTHER_EXTRACTOR, protocol), error.download)
+    option = f"--protocol \"ganbench(extractor='{WITHOUT_DOWNLOAD}')\""
+    return replace_extractor_remedy(error, f"{option}, no download")
 
 
 def download_on_request(error: NotDownloaded) -> None:

