@@ -66,6 +66,8 @@ def draw_trials(suite: str, count: int = TRIALS) -> list[str]:
 def train_again(suite: str, trial: str, place: Path) -> pd.DataFrame:
     """Trains a trial in a store of its own; returns its rows."""
     command = ["run", suite, "--only", trial, "--results", str(place), "--device", "cpu"]
+    plan = ganbench.load(folder_of_rows(suite)).attrs["plan"]
+    command += ["--seeds", str(len(plan["seeds"]))] if "adaptive" in plan else []
     subprocess.run([sys.executable, "-m", "ganbench", *command], cwd=ROOT, check=True)
     return quality_rows(ganbench.load(place / suite)).loc[[trial]]
 

@@ -16,7 +16,12 @@ from .outcomes import TrialSummary, check_trial_files
 from .plan import PlannedTrial, plan_notes, plan_record, plan_trials
 from .prepared_run import PreparedRun, make_statuses
 from .seed_rounds import SeedRounds
-from .select_trials import TrialSelection, select_items, select_items_with_references
+from .select_trials import (
+    NoSuchTrial,
+    TrialSelection,
+    select_items,
+    select_items_with_references,
+)
 from .stale_results import StalePolicy, delete_results, find_trials_to_rerun
 from .store import Store, read_plan, write_plan
 from .suite import Suite
@@ -127,9 +132,23 @@ def choose_trials(
     items = [item for item in plan["trials"] if item["trial"] in known]
     if selection.words:
         select = select_items if selection.from_scratch else select_items_with_references
-        items = select(items, selection.words, plan["suite"])
+        try:
+            items = select(items, selection.words, plan["suite"])
+        except NoSuchTrial as error:
+            raise NoSuchTrial(f"{error}{note_on_rounds(plan)}") from None
     ids = {item["trial"] for item in items}
     return {i for i in ids if known[i].has_failed} if selection.retry else ids
+
+
+def note_on_rounds(plan: dict[str, Any]) -> str:
+    """Returns the remedy for a trial of a later round of adaptive seeds, or an empty text."""
+    looks = plan.get("adaptive")
+    if not looks or looks["over"]:
+        return ""
+    return (
+        f"; seeds after the first {looks['rounds'][looks['taken']]} are not planned yet: --seeds "
+        f"{looks['rounds'][-1]} plans all seeds of every arm"
+    )
 
 
 def jobs_of_selection(

@@ -118,6 +118,24 @@ def test_interrupted_run_takes_the_same_rounds(ganbench, suite, whole, tmp_path)
     assert outcomes(tmp_path / "r") == outcomes(whole[0])
 
 
+def test_trial_of_a_later_round_is_trained_alone(ganbench, suite, whole, tmp_path):
+    trials = read_json(whole[0] / "tiny" / "plan.json")["trials"]
+    last = next(item for item in trials if item["seed"] == 2 and item["role"] == "trial")
+    command = ("run", suite, "--only", last["trial"], "--results", tmp_path / "r", *OPTIONS)
+    code, _, error = ganbench(*command)
+    assert code == 2
+    assert "seeds after the first 2 are not planned yet: --seeds 4 plans all seeds" in error
+    assert ganbench(*command, "--seeds", 4)[0] == 0
+    rows = [
+        pd.read_parquet(place / "tiny" / "results.parquet") for place in (whole[0], tmp_path / "r")
+    ]
+    values = [
+        own[own["trial"].eq(last["trial"][:16]) & own["kind"].eq("quality")]["value"].tolist()
+        for own in rows
+    ]
+    assert values[0] == values[1] != []
+
+
 @pytest.mark.slow
 def test_killed_workers_take_the_same_rounds(suite, whole, tmp_path):
     command = [PROGRAM, "run", suite, "--results", tmp_path, "--device", "cpu", "--workers", "1"]
