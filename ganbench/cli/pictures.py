@@ -32,7 +32,7 @@ Out = Annotated[
 ]
 
 # Beside its trial; the measured grid there, samples.png, is the one that reports publish.
-DRAWN_SAMPLES = "samples-drawn"
+DRAWN_SAMPLES, DRAWN_NEIGHBOURS = "samples-drawn", "neighbours-drawn"
 
 # Draws a saved generator; returns the PNG and further entries of the answer.
 Draw = Callable[[Any], tuple[bytes, dict[str, Any]]]
@@ -182,7 +182,7 @@ def neighbours(
         return found.pop("picture"), found
 
     request = PictureRequest(suite, cell, results, seed, checkpoint, to)
-    draw_pictures(request, "neighbours", draw, as_json)
+    draw_pictures(request, DRAWN_NEIGHBOURS, draw, as_json)
 
 
 def draw_pictures(request: PictureRequest, name: str, draw: Draw, as_json: bool) -> None:

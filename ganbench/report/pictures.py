@@ -23,12 +23,14 @@ def copy_pictures(frame: pd.DataFrame, folder: Path, store: Store) -> None:
     They are of the first finished seed, else of the first that diverged. Samples are copied of all
     finished seeds if there are several. Copies of other trainings are deleted.
     """
+    arm = ["role", *ARM_COLUMNS]
     trials = trials_in_turn(frame)
-    for row in trials.drop_duplicates(["role", *ARM_COLUMNS]).itertuples():
+    for row in trials.drop_duplicates(arm).itertuples():
         for kind in PICTURE_KINDS:
             update_picture(row, f"{kind}.png", picture_file(folder, row, kind), store)
     done = trials[trials["outcome"].eq("done")]
-    for row in done[done.duplicated(["role", *ARM_COLUMNS], keep=False)].itertuples():
+    has_several = done.duplicated(arm, keep=False)
+    for row in done.assign(has_result=has_several).itertuples():
         update_picture(row, "samples.png", picture_file(folder, row, f"seed{row.seed}"), store)
 
 
@@ -36,9 +38,14 @@ def trials_in_turn(frame: pd.DataFrame) -> pd.DataFrame:
     """Returns one row per trial: finished ones, diverged ones, then those without a result."""
     rows = without_attributes(frame)
     trials = rows[rows["trial"].notna()].drop_duplicates(["role", *ARM_COLUMNS, "seed"])
-    turns = trials["outcome"].map({name: turn for turn, name in enumerate(TRAINED_OUTCOMES)})
-    turns = turns.fillna(len(TRAINED_OUTCOMES)).sort_values(kind="stable")
+    turns = trials["outcome"].map(turn_of_outcome).sort_values(kind="stable")
     return trials.loc[turns.index].assign(has_result=turns < len(TRAINED_OUTCOMES))
+
+
+def turn_of_outcome(outcome: object) -> int:
+    """Returns the turn of a trial in which pictures are looked for."""
+    turns = {name: turn for turn, name in enumerate(TRAINED_OUTCOMES)}
+    return turns.get(str(outcome), len(turns))
 
 
 def update_picture(row: Any, name: str, copy: Path, store: Store) -> None:

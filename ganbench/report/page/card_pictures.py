@@ -20,7 +20,12 @@ from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.gan.variants import VARIANTS
 from ganbench.picture_parts import INPUT, OUTPUT, TARGET, read_part_names
 from ganbench.registry import parse_spec
-from ganbench.report.pictures import PICTURE_KINDS, picture_file, real_picture_files
+from ganbench.report.pictures import (
+    PICTURE_KINDS,
+    picture_file,
+    real_picture_files,
+    turn_of_outcome,
+)
 from ganbench.report.report import SuiteReport
 
 from .images import PictureAlbum
@@ -87,9 +92,8 @@ def collect_pictures(report: SuiteReport, trials: Trials, figures: Path) -> Page
 
 
 def representative_trial(trials: list[Any]) -> Any:
-    """Returns the training that represents its arm: the first finished one, else the first."""
-    done = [row for row in trials if row.outcome == "done"]
-    return next(iter(done or trials), None)
+    """Returns the training whose pictures `copy_pictures` copies: the first in turn."""
+    return min(trials, key=lambda row: turn_of_outcome(row.outcome), default=None)
 
 
 def make_samples(row: Any, name: str, path: Path) -> CardPicture:

@@ -31,6 +31,7 @@ from ganbench.report.losses import (
 )
 from ganbench.report.page import keep_numbers_whole, render_page, with_break_points
 from ganbench.report.page.arm_data import make_arm_data
+from ganbench.report.page.card_pictures import representative_trial
 from ganbench.report.page.citation import escape_latex
 from ganbench.report.page.emphasis import best_lines, page_colours
 from ganbench.report.page.images import PictureAlbum, own_pixels, shrink_picture
@@ -533,6 +534,25 @@ def test_pictures_of_another_seed_are_deleted(pictured):
     before = copied_pictures(rows.assign(outcome=outcomes), store)
     assert (before["cell_0"], before["interpolation"]) == (second, second)
     assert copied_pictures(rows, store) == {"cell_0": first, "seed0": first, "seed1": second}
+
+
+def test_samples_of_single_seeds_are_no_thumbnails(pictured):
+    rows, (first, _), store = pictured
+    assert copied_pictures(rows, store).keys() >= {"seed0", "seed1"}
+    others = rows["tricks"].eq("r1") & rows["loss"].eq("hinge") & ~rows["trial"].eq(first)
+    copied = copied_pictures(rows.assign(outcome=rows["outcome"].mask(others, "failed")), store)
+    assert "seed0" not in copied
+    assert copied["cell_0"] == first
+
+
+def test_card_shows_the_training_of_its_pictures(pictured):
+    rows, (_, second), store = pictured
+    of_arm = rows["tricks"].eq("r1") & rows["loss"].eq("hinge")
+    outcomes = rows["outcome"].mask(of_arm, "failed").mask(rows["trial"].eq(second), "diverged")
+    changed = rows.assign(outcome=outcomes)
+    assert copied_pictures(changed, store)["cell_0"] == second
+    trials = changed[of_arm].drop_duplicates("trial").itertuples()
+    assert representative_trial(list(trials)).trial == second
 
 
 def test_pictures_of_earlier_trainings_are_deleted(pictured):
