@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .base import app, fail, out
+from .base import app, err, fail, out
 from .gate_inputs import (
     DEFAULT_FALSE_ALARMS,
     BaselineFile,
@@ -211,6 +211,10 @@ def write_image_baseline(sets: ImageSets, new: NewBaseline, terms: ImageTerms) -
     require_baseline_count(len(sets.fakes))
     evaluations = evaluate_sets(sets, settings)
     side = make_image_side(evaluations, sets.lost, device)
+    if side.refusals:
+        fail("\n".join(side.refusals))
+    for note in side.notes:
+        err.print_line(f"note: {note}")
     save_baseline(
         new.path,
         make_image_baseline(evaluations, side, margins, settings, device, new.reason, before),

@@ -295,6 +295,19 @@ def test_some_copies_of_the_reals_are_noted(copied_images):
     assert "100 of 400 images have the same pixels as one of the reals" in verdict["notes"][0]
 
 
+@pytest.mark.parametrize(("kind", "copies"), [("copied", 400), ("partly", 100)])
+def test_copies_of_the_reals_are_named_for_a_baseline(copied_images, kind, copies):
+    fakes = [f"{kind}{number}.npy" for number in range(4)] + ["good0.npy", "good1.npy"]
+    options = (
+        f"--real digits:train --margin fid=0.1 --metrics fid --reason x --baseline {kind}.json"
+    )
+    result = run_program(copied_images, f"baseline make {' '.join(fakes)} {options}")
+    assert f"{copies} of 400 images have the same pixels as one of the reals" in result.stderr
+    is_refused = kind == "copied"
+    assert result.exit_code == (2 if is_refused else 0), result.output
+    assert (copied_images / f"{kind}.json").exists() != is_refused
+
+
 def write_images(folder, count):
     folder.mkdir(exist_ok=True)
     for number in range(count):
