@@ -3,7 +3,8 @@
 This is BigGAN's form: the squared products of different filters, summed over the layers. The
 product of a filter with itself is left out, so filters keep their lengths. A filter is all weights
 of one output; a convolution counts as a matrix of output channels by all else. The term acts on the
-learned weights, before any normalization.
+learned weights, before any normalization. The authors' code adds half the gradient of this term, so a strength
+there is half as large here.
 """
 
 from collections.abc import Iterator

@@ -108,7 +108,8 @@ class ZeroCenteredPenalty(InputGradientPenalty):
     `every` makes them lazy (Karras et al., 2020): they count `every` times as much in one of
     `every` steps. They act in all discriminator steps of that step, as a term of the same optimizer
     step. With a `side`, the weight is for images of that side, and is proportional to the number of
-    pixels (Karras et al., 2020, "limited data").
+    pixels (Karras et al., 2020, "limited data"). The authors' heuristic divides by the batch too: its weight is
+    0.0002 pixels / batch.
     """
 
     neutral: ClassVar[dict[str, Any]] = {"side": 0, **InputGradientPenalty.neutral}
