@@ -22,9 +22,13 @@ def name_data(text: str) -> str:
         spec = parse_spec(text)
     except SpecError:  # not a spec, such as the name in a table of an older release
         return text
-    settings = dict(spec.settings)
-    path = settings.get("path")
+    path = dict(spec.settings).get("path")
     if not isinstance(path, str) or MARK not in path:
         return text
-    name = path.rpartition(MARK)[2]
-    return str(Spec(spec.name, tuple((settings | {"path": name}).items())))
+    return replace_path(spec, path.rpartition(MARK)[2])
+
+
+def replace_path(spec: Spec, path: str) -> str:
+    """Returns a spec of data with another path."""
+    settings = dict(spec.settings) | {"path": path}
+    return str(Spec(spec.name, tuple(settings.items())))

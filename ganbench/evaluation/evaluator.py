@@ -61,7 +61,7 @@ class Evaluator:
         except RuntimeError as error:
             reason = describe_wrong_shape(extractor, self.reference) or str(error)
             raise SpecError(
-                f"{self.extractor_spec} cannot process {self.name}: {reason}"
+                f"{self.extractor_spec} cannot process {name_data(self.name)}: {reason}"
             ) from error
         return extractor
 

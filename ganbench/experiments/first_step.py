@@ -74,6 +74,6 @@ def explain_failed_step(trial: Trial, error: BaseException) -> PluginError:
     checks = " and ".join(f"`ganbench check {file}`" for file in files)
     text = shorten(describe_exception(error), MAX_ERROR_CHARACTERS)
     return PluginError(
-        f"{' or '.join(names)}: the first step on {trial.data} failed: {text}; correct it, "
+        f"{' or '.join(names)}: the first step on {trial.data_name} failed: {text}; correct it, "
         f"and try {checks}"
     )

@@ -6,7 +6,6 @@ ours is kept, and the difference is reported. A merge that was killed can be rep
 """
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -391,11 +390,14 @@ def settings_of_plan(plan: dict[str, Any]) -> dict[str, Any]:
 
 
 def unite_plans(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """Returns the plan with the trials, seeds and protocols of both, and the later look."""
+    """Returns the plan with the trials, seeds and protocols of both, and the later look.
+
+    A trial that both have keeps our names, of which one may be the path of images on this machine.
+    """
     if "adaptive" in old and new["adaptive"]["taken"] > old["adaptive"]["taken"]:
         old = {**old, "adaptive": new["adaptive"]}
-    known = {json.dumps(item, sort_keys=True) for item in old["trials"]}
-    added = [item for item in new["trials"] if json.dumps(item, sort_keys=True) not in known]
+    known = {(item["role"], item["trial"]) for item in old["trials"]}
+    added = [item for item in new["trials"] if (item["role"], item["trial"]) not in known]
     if not added:
         return old
     protocols = old["protocols"] | new["protocols"]

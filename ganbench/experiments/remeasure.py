@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganbench.data.image_paths import name_data
 from ganbench.devices import Numerics
 from ganbench.evaluation.evaluator import evaluator_for
 from ganbench.evaluation.protocols.base import DEFAULT_PROTOCOL
@@ -89,7 +88,7 @@ def trained_trials(plan: dict[str, Any], store: Store) -> list[Trial]:
         raise SuiteError(f"no trial of {plan['suite']} is trained yet: run it first")
     for trial in trials:
         if evaluator_for(trial.data, trial.device).fingerprint != trial.fingerprint:
-            raise SuiteError(f"{trial.data} has changed since the trials were trained on it")
+            raise SuiteError(f"{trial.data_name} has changed since the trials were trained on it")
     return trials
 
 
@@ -117,9 +116,7 @@ def plan_under_protocol(plan: dict[str, Any], trials: list[Trial], protocol: str
 
     It has the trials of data sets with a trained trial: others may not be on this machine.
     """
-    protocols = {
-        name_data(t.data): evaluator_for(t.data, t.device, protocol).protocol for t in trials
-    }
+    protocols = {t.data_name: evaluator_for(t.data, t.device, protocol).protocol for t in trials}
     return {
         "suite": name_of_measured_suite(plan["suite"], protocol),
         "protocol": protocol,

@@ -19,6 +19,7 @@ from .seed_rounds import SeedRounds
 from .select_trials import (
     NoSuchTrial,
     TrialSelection,
+    names_an_id,
     select_items,
     select_items_with_references,
 )
@@ -135,7 +136,8 @@ def choose_trials(
         try:
             items = select(items, selection.words, plan["suite"])
         except NoSuchTrial as error:
-            raise NoSuchTrial(f"{error}{note_on_rounds(plan)}") from None
+            note = note_on_rounds(plan) if names_an_id(selection.words) else ""
+            raise NoSuchTrial(f"{error}{note}") from None
     ids = {item["trial"] for item in items}
     return {i for i in ids if known[i].has_failed} if selection.retry else ids
 
@@ -146,8 +148,8 @@ def note_on_rounds(plan: dict[str, Any]) -> str:
     if not looks or looks["over"]:
         return ""
     return (
-        f"; seeds after the first {looks['rounds'][looks['taken']]} are not planned yet: --seeds "
-        f"{looks['rounds'][-1]} plans all seeds of every arm"
+        f"; seeds after the first {looks['rounds'][looks['taken']]} are not planned yet: in another --results, "
+        f"--seeds {looks['rounds'][-1]} plans all seeds of every arm"
     )
 
 

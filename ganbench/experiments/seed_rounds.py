@@ -4,8 +4,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ganbench.data.image_paths import name_data
-
 from .plan_names import Arm, PlanItem, arm_of_item, format_chain
 from .trial import Trial
 
@@ -30,8 +28,8 @@ class SeedRounds:
 
 
 def arm_of_trial(trial: Trial) -> Arm:
-    data, chain = name_data(trial.data), format_chain(trial.tricks)
-    return (data, trial.variant, trial.loss, chain, trial.plan)
+    chain = format_chain(trial.tricks)
+    return (trial.data_name, trial.variant, trial.loss, chain, trial.plan)
 
 
 def planned_arms(items: Iterable[PlanItem]) -> list[Arm]:

@@ -53,6 +53,11 @@ def is_begin_of_id(word: str, trial: str) -> bool:
     return trial.startswith(short_id(word)) and BEGIN_OF_ID.fullmatch(word) is not None
 
 
+def names_an_id(words: str) -> bool:
+    """Returns whether some word may be the begin of a trial's id."""
+    return any(BEGIN_OF_ID.fullmatch(word) for word in split_words(words))
+
+
 def select_items(items: Sequence[PlanItem], words: str, suite: str) -> list[PlanItem]:
     """Returns the trials that match words; raises NoSuchTrial, with a similar word, for none."""
     chosen = match_items(items, words)

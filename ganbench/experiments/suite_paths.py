@@ -1,10 +1,11 @@
 """Paths of images in a suite: relative to the working directory or to the suite."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
-from ganbench.data.image_paths import MARK, join_marked
+from ganbench.data.image_paths import MARK, join_marked, replace_path
 from ganbench.errors import CONTROL_CHARACTERS
-from ganbench.registry import BACKSLASH_REMEDY, Spec, SpecError, parse_spec, shorten
+from ganbench.registry import BACKSLASH_REMEDY, SpecError, parse_spec, shorten
 
 
 def find_beside_suite(text: str, folder: Path | None) -> str:
@@ -15,24 +16,36 @@ def find_beside_suite(text: str, folder: Path | None) -> str:
     of trials, which have the hash of the images. Raises SpecError for an invalid path.
     """
     spec = parse_spec(text)
-    settings = dict(spec.settings)
-    path = settings.get("path")
+    path = dict(spec.settings).get("path")
     if not isinstance(path, str):
         return text
     check_path_characters(text, path)
-    if (placed := place_path(path, folder)) == path:
-        return text
-    return str(Spec(spec.name, tuple((settings | {"path": placed}).items())))
+    placed = place_path(path, folder)
+    return text if placed == path else replace_path(spec, placed)
 
 
 def place_path(path: str, folder: Path | None) -> str:
-    """Returns a relative path with the folder that has it, and others as they are."""
+    """Returns a relative path with the folder that has it, and others in one way of writing."""
     name = Path(path)
     is_relative = not (name.is_absolute() or path.startswith("~"))
     for place in filter(None, (Path(), folder)):
         if path_exists(place / name) and is_relative:
             return join_marked(place, name)
-    return path if MARK in path else str(name)
+    return str(name)
+
+
+def find_moved(text: str, folders: Iterable[Path]) -> str:
+    """Returns a spec of data whose place is gone with the first folder that has its name.
+
+    A store may have moved with its images, or may come from another machine.
+    """
+    spec = parse_spec(text)
+    path = dict(spec.settings).get("path")
+    if not isinstance(path, str) or MARK not in path or path_exists(Path(path)):
+        return text
+    name = Path(path.rpartition(MARK)[2])
+    places = [join_marked(folder, name) for folder in folders if path_exists(folder / name)]
+    return text if not places else replace_path(spec, places[0])
 
 
 def check_path_characters(text: str, path: str) -> None:

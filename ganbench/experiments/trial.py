@@ -3,8 +3,10 @@
 import json
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+from ganbench.data.image_paths import name_data
 from ganbench.devices import Numerics
 from ganbench.evaluation.extractors import EXTRACTORS
 from ganbench.evaluation.metrics import METRICS
@@ -18,6 +20,7 @@ from ganbench.training.budget import Budget
 from .provenance import hash_training_code, torch_minor
 from .store import SOURCES_FOLDER, Store
 from .store_records import hash_identity
+from .suite_paths import find_moved
 
 IDENTITY_SCHEMA = 1
 STORED_NAMES = {"hyperparameters": "plan", "task": "game"}  # names of a recipe's fields in stores
@@ -41,6 +44,11 @@ class Trial:
     fingerprint: str  # SHA-256 of the data's content
     extractor: str = ""  # of the learning curve and the selection; empty: the data's own
     numerics_spec: str = ""  # empty: plain float32
+
+    @property
+    def data_name(self) -> str:
+        """The data set's name in tables: its spec as the suite has it."""
+        return name_data(self.data)
 
     @property
     def numerics(self) -> Numerics:
@@ -124,7 +132,8 @@ def read_trial(store: Store, identifier: str) -> Trial:
     """Returns the trial with this SHA-256, or with these first 16 digits of it.
 
     Raises CorruptFile if its spec.json is missing, damaged or of another trial. Raises LocalFileError if
-    it names local files that are not trusted.
+    it names local files that are not trusted. Images whose place is gone are looked for by their name in the
+    working directory and beside the store.
     """
     folder = store.trial_folder(identifier)
     spec = folder.read_spec()
@@ -132,4 +141,5 @@ def read_trial(store: Store, identifier: str) -> Trial:
         raise CorruptFile(f"{folder.spec_path} is missing: without it the trial cannot be rebuilt")
     if sources := spec.get("sources"):
         bind_stored_files(sources, folder.folder / SOURCES_FOLDER)
-    return Trial.from_json(json.dumps(spec["trial"]))
+    trial = Trial.from_json(json.dumps(spec["trial"]))
+    return replace(trial, data=find_moved(trial.data, (Path(), store.root.absolute().parent)))

@@ -203,7 +203,7 @@ def load_fakes(generator: SavedGenerator, indices: Sequence[int], shown: set[int
     samples = generator.load_samples()
     if samples.source is not None and not shown.isdisjoint(indices):
         raise InvalidStudy(
-            f"{generator.trial.variant} generates fakes from held-out images, and {generator.trial.data} has "
+            f"{generator.trial.variant} generates fakes from held-out images, and {generator.trial.data_name} has "
             f"fewer than {2 * len(shown)} for {len(shown)} fakes and as many real pictures: lower --pictures"
         )
     images = to_uint8(samples.images[list(indices)]).cpu()

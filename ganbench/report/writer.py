@@ -6,7 +6,6 @@ It writes rows, tables (CSV, Markdown, Parquet, LaTeX), figures and the page.
 import io
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from tabulate import tabulate
 
 from ganbench.analysis.rows import ARM_COLUMNS, collect_rows, save_rows
 from ganbench.experiments.store import Store
-from ganbench.files import CorruptFile, write_bytes
+from ganbench.files import write_bytes
 from ganbench.report.figures import write_figures
 from ganbench.report.page import render_page
 
@@ -121,8 +120,9 @@ def write_pictures_of_shown_arms(report: SuiteReport, store: Store) -> None:
 
 def write_missing_real_pictures(report: SuiteReport, folder: Path, store: Store) -> None:
     """Draws held-out examples of each data set once, to compare them with generated ones."""
+    trials = report.frame.dropna(subset="trial").groupby("data")["trial"].unique()
     wanted = [
-        (read_data_spec(data, report.frame, store), fingerprint, path)
+        (map(str, trials.get(data, ())), fingerprint, path)
         for data, (fingerprint, path) in real_picture_files(report.plan, folder).items()
         if not path.exists()
     ]
@@ -130,16 +130,7 @@ def write_missing_real_pictures(report: SuiteReport, folder: Path, store: Store)
         # Imported late because it needs torch; tables do not.
         from ganbench.visualization.real_examples import write_real_pictures
 
-        write_real_pictures(wanted)
-
-
-def read_data_spec(name: str, frame: pd.DataFrame, store: Store) -> str:
-    """Returns the spec of a data set, which has the place of its images; else its name."""
-    for trial in map(str, frame.loc[frame["data"].eq(name), "trial"].unique()):
-        with suppress(CorruptFile):
-            if spec := store.trial_folder(trial).read_spec():
-                return str(spec["trial"]["data"])
-    return name
+        write_real_pictures(wanted, store)
 
 
 def is_drawn(trial: str, store: Store) -> bool:

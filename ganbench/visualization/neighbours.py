@@ -33,7 +33,7 @@ def find_neighbours(generator: SavedGenerator, count: int | None = None) -> Near
     evaluator = generator.evaluator
     if not generator.has_images:
         raise CannotVisualize(
-            f"{generator.trial.data} is {generator.modality.name}: neighbours can be shown only for images"
+            f"{generator.trial.data_name} is {generator.modality.name}: neighbours can be shown only for images"
         )
     fakes = generator.load_stored_images()[:count]
     squared, which = find_nearest(evaluator.extract(fakes), evaluator.real_features)

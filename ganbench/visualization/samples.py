@@ -52,7 +52,7 @@ def draw_motion(generator: SavedGenerator) -> bytes:
     """Draws the first measured clips as an animated PNG; raises CannotVisualize for others."""
     if generator.modality is not CLIPS:
         raise CannotVisualize(
-            f"{generator.trial.data} is {generator.modality.name}, which do not move"
+            f"{generator.trial.data_name} is {generator.modality.name}, which do not move"
         )
     return animate_clips(to_uint8(generator.load_samples().images))
 

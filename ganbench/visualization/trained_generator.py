@@ -64,7 +64,7 @@ class SavedGenerator:
         """Raises CannotVisualize if the data set changed: its labels may mean other things."""
         if self.evaluator.fingerprint != self.trial.fingerprint:
             raise CannotVisualize(
-                f"the data set {self.trial.data} changed after this training: restore it, or train again"
+                f"the data set {self.trial.data_name} changed after this training: restore it, or train again"
             )
 
     @contextmanager

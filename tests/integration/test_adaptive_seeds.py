@@ -124,7 +124,11 @@ def test_trial_of_a_later_round_is_trained_alone(ganbench, suite, whole, tmp_pat
     command = ("run", suite, "--only", last["trial"], "--results", tmp_path / "r", *OPTIONS)
     code, _, error = ganbench(*command)
     assert code == 2
-    assert "seeds after the first 2 are not planned yet: --seeds 4 plans all seeds" in error
+    assert "seeds after the first 2 are not planned yet" in error
+    assert "in another --results, --seeds 4 plans all seeds" in error
+    assert (
+        "seeds" not in ganbench("run", suite, "--only", "emma", "--results", tmp_path, *OPTIONS)[2]
+    )
     assert ganbench(*command, "--seeds", 4)[0] == 0
     rows = [
         pd.read_parquet(place / "tiny" / "results.parquet") for place in (whole[0], tmp_path / "r")

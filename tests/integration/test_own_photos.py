@@ -116,6 +116,19 @@ def test_results_name_photos_as_the_suite_does(ganbench, photos, tmp_path, no_we
     assert ganbench("study", "make", *words)[::2] == (0, "")
 
 
+def test_moved_store_finds_its_photos(ganbench, photos, tmp_path, no_weights, monkeypatch):
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    photos.rename(old / "photos")
+    monkeypatch.chdir(old)
+    run = ("run", write_suite(old, "identity"), "--workers", 0, "--device", "cpu")
+    assert ganbench(*run)[::2] == (0, "")
+    monkeypatch.chdir(tmp_path)
+    old.rename(new)
+    for words in (("samples", "mine", "ema"), ("measure", "mine", "--metrics", "kid")):
+        assert ganbench(*words, "--results", new / "results")[::2] == (0, "")
+
+
 def test_methods_are_checked_under_the_protocol_of_the_suite(
     ganbench, photos, tmp_path, no_weights
 ):

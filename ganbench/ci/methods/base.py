@@ -4,9 +4,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+
 from ganbench.analysis.verdicts import CommandVerdict
 from ganbench.ci.verdict_records import CheckRecord, FaultRecord, MethodsRecord
 from ganbench.counts import count_of
+from ganbench.errors import NotDownloaded
 from ganbench.registry import PluginError, SpecError, describe_exception, find_plugin_part
 
 from .cells import CheckedCell
@@ -103,16 +106,21 @@ class MethodReport:
         return [f"Not compared: {error}." for error in self.errors]
 
 
-MACHINE_ERRORS = (OSError, MemoryError)  # which are no faults of a part
+# Errors of the machine, which are no faults of a part.
+MACHINE_ERRORS = (OSError, MemoryError, ImportError, NotDownloaded, torch.OutOfMemoryError)
 
 
 def run_check(
-    cell: str, method: str, find: Callable[[], Iterable[str]], place: str = ""
+    cell: str,
+    method: str,
+    find: Callable[[], Iterable[str]],
+    find_place: Callable[[], str] | None = None,
 ) -> CheckedMethod:
     """Runs a check, which yields a sentence for each difference from a definition.
 
-    An error of an own part's code is a fault of the part. With the place of its definition, any error but those
-    of the machine is one. The check's other code works with parts that keep their contract.
+    An error of an own part's code is a fault of the part. With `find_place`, which returns the line of its
+    definition, any error but those of the machine is one. The check's other code works with parts that
+    keep their contract.
     """
     sentences: list[str] = []
     reason = ""
@@ -123,8 +131,9 @@ def run_check(
     except (Exception, SystemExit) as error:  # the trainings crash too
         if part := find_plugin_part(error):
             sentences.append(str(part.failure(error)))
-        elif place and not isinstance(error, MACHINE_ERRORS):
-            sentences.append(f"a use of it ended with {describe_exception(error)} ({place})")
+        elif find_place and not isinstance(error, MACHINE_ERRORS):
+            ended = f"a use of it ended with {describe_exception(error)}"
+            sentences.append(f"{ended} ({find_place()})")
         else:
             reason = f"its check ended with {describe_exception(error)}"
     faults = (MethodFault(cell, method, sentence) for sentence in dict.fromkeys(sentences))

@@ -1,5 +1,6 @@
 """`ganbench check` of own parts: silent for sound ones, and a sentence for each broken contract."""
 
+import ast
 import textwrap
 from pathlib import Path
 
@@ -8,7 +9,8 @@ from verdict_schema import read_verdict
 
 from ganbench.ci.methods.base import run_check
 from ganbench.ci.methods.contracts.check_parts import CHECKS, check_file, check_package
-from ganbench.ci.methods.contracts.find_parts import NoSuchParts, parts_of_file
+from ganbench.ci.methods.contracts.find_parts import NoSuchParts, line_of_name, parts_of_file
+from ganbench.errors import NotDownloaded
 from ganbench.evaluation.metrics import METRICS
 from ganbench.gan.losses import LOSSES
 from ganbench.local_files import (
@@ -417,7 +419,7 @@ WRONG_USES = {  # errors of ganbench's and torch's code, without a line of the p
                 return x / 2
         """,
         (
-            "transform_discriminator_input has the arguments (self, x), expected (self, x, role)",
+            "transform_discriminator_input has the arguments (self, x), expected (self, x: torch.Tensor, ",
             "(line 6 of mine.py)",
         ),
     ),
@@ -451,14 +453,35 @@ def test_errors_without_a_line_of_the_part_are_faults(check_source, tmp_path, so
     assert "its check ended" not in found
 
 
-@pytest.mark.parametrize("error", [MemoryError(), OSError("no space left")])
+@pytest.mark.parametrize("error", [MemoryError(), OSError("no space"), NotDownloaded("gone")])
 def test_errors_of_the_machine_are_no_faults(error):
     def find():
         raise error
 
-    checked = run_check("mine.py", "loss mine.py:Mine", find, "line 6 of mine.py")
+    checked = run_check("mine.py", "loss mine.py:Mine", find, lambda: "line 6 of mine.py")
     assert checked.faults == ()
-    assert checked.error.startswith(f"its check ended with {type(error).__name__}")
+    assert type(error).__name__ in checked.error
+
+
+@pytest.mark.parametrize("arguments", ["width, *, bias=True", "width, **options", "*given, bias=1"])
+def test_hooks_may_take_arguments_in_other_ways(check_source, arguments):
+    source = f"""
+        from ganbench.extend import *
+        from ganbench.gan.networks.mlp import MLP
+
+        class Mine(MLP):
+            def build_head(self, {arguments}):
+                return Head({"given[0]" if "given" in arguments else "width"})
+    """
+    assert check_source(source) == ""
+
+
+@pytest.mark.parametrize(
+    ("made", "line"),
+    [("mine = 1", 2), ("mine: int = 1", 2), ("if True:\n    class mine: ...", 3), ("exec('')", 1)],
+)
+def test_line_of_a_part_is_found(made, line):
+    assert line_of_name(ast.parse(f"import math\n{made}\nprint(mine)"), "mine") == line
 
 
 @pytest.mark.parametrize(

@@ -334,6 +334,15 @@ def test_other_plan_is_named(theirs, ours):
     )
 
 
+def test_trial_under_another_name_counts_once(theirs, ours):
+    merge_source(theirs, ours)
+    before = read_plan(ours / "small")
+    others = [{**item, "data": f"/elsewhere/{item['data']}"} for item in before["trials"]]
+    write_json(theirs / "small" / "plan.json", before | {"trials": others})
+    assert merge_source(theirs, ours).differences == []
+    assert read_plan(ours / "small") == before
+
+
 def test_other_examples_are_named(theirs, ours):
     merge_source(theirs, ours)
     plan = read_json(theirs / "small" / "plan.json")

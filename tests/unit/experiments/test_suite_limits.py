@@ -284,10 +284,11 @@ def test_paths_from_the_working_folder_stay(beside, monkeypatch):
     assert load_suite(beside).data == [f"folder(path='{beside.parents[1]}/./photos', size=8)"]
 
 
-def test_absolute_paths_stay(beside):
-    for path in (beside.parent / "photos", f"{beside.parent}/./photos"):
-        beside.write_text(VALID_SUITE.replace("ring", f"folder(path='{path}', size=8)"))
-        assert load_suite(beside).data == [f"folder(path='{path}', size=8)"]
+@pytest.mark.parametrize("middle", ["/", "/./"])
+def test_absolute_paths_stay(beside, middle):
+    path = f"{beside.parent}{middle}photos"
+    beside.write_text(VALID_SUITE.replace("ring", f"folder(path='{path}', size=8)"))
+    assert load_suite(beside).data == [f"folder(path='{beside.parent}/photos', size=8)"]
 
 
 def test_place_of_a_suite_keeps_its_plan(beside, monkeypatch, tmp_path):

@@ -50,7 +50,10 @@ def check_parts(place: str, parts: list[tuple[str, str]]) -> MethodReport:
     Numerics("cpu").apply()
     checked = [
         run_check(
-            place, f"{kind} {text}", partial(check_part, kind, text), find_definition(kind, text)
+            place,
+            f"{kind} {text}",
+            partial(check_part, kind, text),
+            partial(find_definition, kind, text),
         )
         for kind, text in parts
     ]

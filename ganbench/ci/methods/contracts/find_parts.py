@@ -137,13 +137,13 @@ def find_definition(kind: str, text: str) -> str:
 
 
 def line_of_name(tree: ast.Module, name: str) -> int:
-    """Returns the line of a file's last class or variable of a name."""
-    lines = [1]
-    for node in tree.body:
-        targets = node.targets if isinstance(node, ast.Assign) else [node]
-        names = [getattr(each, "id", getattr(each, "name", "")) for each in targets]
-        lines += [node.lineno] * (name in names)
-    return lines[-1]
+    """Returns the line of the last class or variable of a name; 1 if there is none."""
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef | ast.Name)]
+    made = [node for node in nodes if isinstance(getattr(node, "ctx", ast.Store()), ast.Store)]
+    own = [
+        node.lineno for node in made if name in (getattr(node, "id", ""), getattr(node, "name", ""))
+    ]
+    return max(own, default=1)
 
 
 def read_syntax(path: Path) -> None:

@@ -1,8 +1,9 @@
 """Hooks that no call fits: methods with almost their name, or with other arguments."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
+from typing import Any
 
 from ganbench.registry import Registry, parse_spec
 
@@ -22,12 +23,16 @@ def hook_faults(registry: Registry, text: str) -> Iterator[str]:
         yield from argument_faults(name, vars(part)[name], vars(base)[name])
 
 
-def argument_faults(name: str, own: object, hook: object) -> Iterator[str]:
+def argument_faults(name: str, own: Callable[..., Any], hook: object) -> Iterator[str]:
     """Yields a sentence if a method does not take the arguments of the hook that it replaces."""
-    if not (inspect.isfunction(own) and inspect.isfunction(hook)) or name.startswith("_"):
+    if not inspect.isfunction(hook) or name.startswith("_"):
         return
+    own_arguments, arguments = inspect.signature(own), inspect.signature(hook)
+    required = [p.name for p in arguments.parameters.values() if p.default is p.empty]
     try:
-        inspect.signature(own).bind(*inspect.signature(hook).parameters)
+        own_arguments.bind(*required, **dict.fromkeys(arguments.parameters.keys() - {*required}))
     except TypeError:
-        texts = [", ".join(inspect.signature(each).parameters) for each in (own, hook)]
-        yield f"{name} has the arguments ({texts[0]}), expected ({texts[1]})"
+        texts = [
+            str(each.replace(return_annotation=each.empty)) for each in (own_arguments, arguments)
+        ]
+        yield f"{name} has the arguments {texts[0]}, expected {texts[1]}"
