@@ -86,10 +86,8 @@ def compare_rows(suite: str, trial: str, again: pd.DataFrame, published: pd.Data
 
 def retrain_suite(suite: str, count: int, done: list[Retrained]) -> None:
     """Trains the drawn trials of a suite that are not done yet, and saves each result."""
-    published, finished = (
-        quality_rows(ganbench.load(folder_of_rows(suite))),
-        {r.trial for r in done},
-    )
+    published = quality_rows(ganbench.load(folder_of_rows(suite)))
+    finished = {r.trial for r in done if r.suite == suite}  # another suite may have the trial too
     for trial in draw_trials(suite, count):
         if trial in finished:
             continue
