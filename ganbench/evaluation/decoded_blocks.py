@@ -22,7 +22,7 @@ from .extractor_runner import ExtractorRunner
 from .read_ahead import iter_in_background
 from .reference_cache import DiskCache
 
-IMAGES_PER_BLOCK = 250  # images whose features are in one file
+IMAGES_PER_BLOCK = 250  # with their features in one file
 BATCHES_AHEAD = 2  # batches that may wait for the network
 HASH_BYTES = 16  # per image
 

@@ -16,7 +16,7 @@ from .base import CheckedMethod, run_check
 from .cells import CheckedCell
 
 MAX_REFERENCE = 5_000  # examples of a side whose features are extracted again
-COMPARED = 100  # images whose features are computed in float64
+COMPARED = 100  # images with features in float64 too
 FEATURE_TOLERANCE = 1e-5  # of float32 features, relative to the largest
 PLACE = "measuring"
 

@@ -31,7 +31,7 @@ CLIP_FILES = {  # by model: SHA-256 and file name, of OpenAI
 Dinov2Model = Literal["vit-s-14", "vit-b-14", "vit-l-14"]
 DINOV2_MODELS = get_args(Dinov2Model)
 DEFAULT_MODELS = {"clip": "vit-b-32", "dinov2": "vit-l-14"}
-WITHOUT_DOWNLOAD = "efficientnet_lite0"  # an extractor whose weights come with a package
+WITHOUT_DOWNLOAD = "efficientnet_lite0"  # its weights come with a package
 OTHER_EXTRACTOR = f"--extractor {WITHOUT_DOWNLOAD}, no download"
 
 
