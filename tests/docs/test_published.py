@@ -421,10 +421,20 @@ def tables_as_intervals(pages: str) -> str:
     return pages.replace("\n", " ") + " ".join(pairs)
 
 
-def test_pixels_of_tricks_2026_equal_their_rows():
+@pytest.mark.parametrize(
+    ("extractor", "outcomes"),
+    [("identity", ["fid"]), ("efficientnet-lite0", ["fid", "recall", "precision"])],
+)
+def test_other_features_of_tricks_2026_equal_their_rows(extractor, outcomes):
     folder = PUBLISHED / "tricks_2026"
     page = (folder / "README.md").read_text("utf-8")
-    frame = ganbench.load(folder / "tricks_2026-ganbench-extractor-identity")
+    for outcome in outcomes:
+        frame = ganbench.load(folder / f"tricks_2026-ganbench-extractor-{extractor}")
+        frame.attrs["plan"]["analysis"]["outcome"] = outcome
+        require_effects_on_page(frame, page)
+
+
+def require_effects_on_page(frame, page):
     scale = effect_scale(frame)
     effects = [effect for effect in trick_effects(frame) if effect.pairs]
     assert len(effects) == 5
