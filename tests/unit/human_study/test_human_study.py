@@ -239,7 +239,7 @@ def translator_of(name: str, count: int) -> SimpleNamespace:
     )
     return SimpleNamespace(
         folder=SimpleNamespace(folder=Path(name)),
-        trial=SimpleNamespace(variant="inpainting", data="digits"),
+        trial=SimpleNamespace(variant="inpainting", data_name="digits"),
         evaluator=SimpleNamespace(protocol=SimpleNamespace(fake=count)),
         load_samples=lambda: GeneratedSamples(images, source=images),
     )
