@@ -159,11 +159,9 @@ def done_rows_by_arm(suite: str, cells: list[str], results: Path) -> list[Any]:
     if done.empty:
         fail(f"no trial of the chosen cells is done in {suite}")
     arms = dict(list(done.groupby(CELL_KEY_COLUMNS, sort=False, dropna=False)))
-    return (
-        list(arms.values())
-        if cells
-        else leading_arms(frame, arms, require_sampler_store(suite, results))
-    )
+    if cells:
+        return list(arms.values())
+    return leading_arms(frame, arms, require_sampler_store(suite, results))
 
 
 def leading_arms(frame: Any, arms: dict[Any, Any], store: Any) -> list[Any]:

@@ -22,10 +22,16 @@ def name_data(text: str) -> str:
         spec = parse_spec(text)
     except SpecError:  # not a spec, such as the name in a table of an older release
         return text
-    path = dict(spec.settings).get("path")
-    if not isinstance(path, str) or MARK not in path:
+    path = find_path(spec)
+    if path is None or MARK not in path:
         return text
     return replace_path(spec, path.rpartition(MARK)[2])
+
+
+def find_path(spec: Spec) -> str | None:
+    """Returns the path in a spec of data, or None if it has none."""
+    path = dict(spec.settings).get("path")
+    return path if isinstance(path, str) else None
 
 
 def replace_path(spec: Spec, path: str) -> str:

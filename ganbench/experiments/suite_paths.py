@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from ganbench.data.image_paths import MARK, join_marked, replace_path
+from ganbench.data.image_paths import MARK, find_path, join_marked, replace_path
 from ganbench.errors import CONTROL_CHARACTERS
 from ganbench.registry import BACKSLASH_REMEDY, SpecError, parse_spec, shorten
 
@@ -16,8 +16,8 @@ def find_beside_suite(text: str, folder: Path | None) -> str:
     of trials, which have the hash of the images. Raises SpecError for an invalid path.
     """
     spec = parse_spec(text)
-    path = dict(spec.settings).get("path")
-    if not isinstance(path, str):
+    path = find_path(spec)
+    if path is None:
         return text
     check_path_characters(text, path)
     placed = place_path(path, folder)
@@ -40,8 +40,8 @@ def find_moved(text: str, folders: Iterable[Path]) -> str:
     A store may have moved with its images, or may come from another machine.
     """
     spec = parse_spec(text)
-    path = dict(spec.settings).get("path")
-    if not isinstance(path, str) or MARK not in path or path_exists(Path(path)):
+    path = find_path(spec)
+    if path is None or MARK not in path or path_exists(Path(path)):
         return text
     name = Path(path.rpartition(MARK)[2])
     places = [join_marked(folder, name) for folder in folders if path_exists(folder / name)]

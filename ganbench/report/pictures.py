@@ -44,8 +44,7 @@ def trials_in_turn(frame: pd.DataFrame) -> pd.DataFrame:
 
 def turn_of_outcome(outcome: object) -> int:
     """Returns the turn of a trial in which pictures are looked for."""
-    turns = {name: turn for turn, name in enumerate(TRAINED_OUTCOMES)}
-    return turns.get(str(outcome), len(turns))
+    return TRAINED_OUTCOMES.index(outcome) if outcome in TRAINED_OUTCOMES else len(TRAINED_OUTCOMES)
 
 
 def update_picture(row: Any, name: str, copy: Path, store: Store) -> None:
